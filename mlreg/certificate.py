@@ -1,0 +1,309 @@
+"""How far an estimate is from the maximum-likelihood estimate, in standard errors.
+
+For Gaussian noise this is exact, whoever computed the estimate and however: with
+Δ = params − β̂ and the triangle R of the design,
+
+    distance = ‖RΔ‖/s,    s² = RSS_min/(n − p)                        Eq. (5.1)
+
+which is the largest error over *all* linear contrasts cᵀβ, each in its own
+standard error (Eq. (5.2)). The noise scale at the point that is judged never
+enters: with it the distance could not exceed √n, and the worst fits would look
+harmless (Eq. (5.6)).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.errors import InvalidInput, RankDeficient
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Gaussian
+from mlreg.linalg.bounds import coefficient_bound, residual_bound
+from mlreg.linalg.rank import RankReport, rank_report
+from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
+
+__all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
+
+F64 = NDArray[np.float64]
+
+CONVERGED = 0.1
+"""Standard errors within which an estimate counts as the MLE: 95 % intervals then cover 94.9 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Distance of an estimate from the MLE; every length is in standard errors.
+
+    Attributes
+    ----------
+    distance : float
+        Largest error over all linear contrasts of the coefficients. Infinite,
+        or zero, where the data fit perfectly and standard errors vanish.
+    per_param : ndarray, shape (p,)
+        Error of each coefficient; none exceeds `distance`.
+    sigma_distance : float
+        Error of σ on the log scale, √(2n)·|log(σ/σ̂)|, Eq. (5.5).
+    log_likelihood_gap : float
+        How much log-likelihood is missing, σ being profiled, Eq. (5.4).
+    rounding : ndarray, shape (p,)
+        Bound on the rounding error of the MLE that these distances are taken
+        from: a worst case, first order. Infinite where it bounds nothing.
+    exact : bool
+        Whether the statement holds at any distance (Gaussian noise), or only near the MLE.
+    names : tuple of str
+        Names of the coefficients.
+    """
+
+    distance: float
+    per_param: F64
+    sigma_distance: float
+    log_likelihood_gap: float
+    rounding: F64
+    exact: bool
+    names: tuple[str, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether both the coefficients and σ are within 0.1 standard errors of the MLE."""
+        return self.distance <= CONVERGED and self.sigma_distance <= CONVERGED
+
+    def __str__(self) -> str:
+        if math.isinf(self.distance):
+            far = "infinitely many standard errors (the data fit perfectly; this estimate does not)"
+        else:
+            far = f"{readable(self.distance)} standard errors"
+        worst = int(np.argmax(self.per_param)) if len(self.per_param) else 0
+        lines = [
+            f"distance from the MLE: {far}, over all linear contrasts",
+            f"  worst coefficient: {self.names[worst]}, {readable(self.per_param[worst])}"
+            f"; sigma: {readable(self.sigma_distance)}"
+            f"; log-likelihood gap: {readable(self.log_likelihood_gap)}",
+            f"  rounding of the reference: at most {readable(self.rounding.max(initial=0.0))} "
+            "standard errors (worst case)",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares:
+    """The Gaussian MLE of a triangle, and what a certificate needs of it.
+
+    Everything is in the columns' scaled units: coefficient j of the data is
+    ``beta[j] * 2**(exponent[-1] - exponent[j])``.
+    """
+
+    triangle: Triangle
+    n_rows: int
+    beta: F64
+    rank: RankReport
+
+    @property
+    def R(self) -> F64:
+        """Triangle of the design alone, shape (p, p)."""
+        return self.triangle.R[:-1, :-1]
+
+    @property
+    def norm_r(self) -> float:
+        """Norm of the residual at the minimum, √RSS_min: the last pivot, Eq. (2.6)."""
+        return float(abs(self.triangle.R[-1, -1]))
+
+    @property
+    def df_resid(self) -> int:
+        """Observations less coefficients, n − p."""
+        return self.n_rows - len(self.beta)
+
+    @property
+    def scale_y(self) -> int:
+        """Power of two that the response was divided by."""
+        return int(self.triangle.exponent[-1])
+
+    @property
+    def residual_bound(self) -> float:
+        """Norm of a residual that rounding alone can produce."""
+        return residual_bound(self.R, self.beta, self.norm_y, self.triangle.epsilon)
+
+    @property
+    def norm_y(self) -> float:
+        """Norm of the response."""
+        return float(np.linalg.norm(self.triangle.R[:, -1]))
+
+    @property
+    def perfect(self) -> bool:
+        """Whether the residuals are within their rounding bound: σ̂ is zero, or noise of rounding."""
+        return self.df_resid <= 0 or self.norm_r <= self.residual_bound
+
+    @property
+    def s(self) -> float:
+        """Residual standard error √(RSS_min/(n − p)), scaled units; zero for a perfect fit."""
+        return 0.0 if self.perfect else self.norm_r / math.sqrt(self.df_resid)
+
+    def contrast(self, params: F64) -> F64:
+        """RΔ by the triangle alone: the error of ``params`` in orthonormal coordinates."""
+        return np.asarray(self.R @ (self.scale(params) - self.beta))
+
+    @property
+    def params(self) -> F64:
+        """The MLE of the coefficients in the units of the data, shape (p,)."""
+        return self.unscale(self.beta)
+
+    def unscale(self, beta: F64) -> F64:
+        """From scaled coefficients to those of the data; infinite where they overflow."""
+        return scale_columns(beta, self.scale_y - self.triangle.exponent[:-1])
+
+    def scale(self, params: F64) -> F64:
+        """The inverse of `unscale`."""
+        return scale_columns(params, self.triangle.exponent[:-1] - self.scale_y)
+
+    def log_sigma(self, error: float = 0.0) -> float:
+        """log √(RSS/n) at coefficients whose ‖RΔ‖ is ``error``, in the units of the data."""
+        norm = math.hypot(self.norm_r, error)
+        if norm == 0:
+            return -math.inf
+        return math.log(norm) - 0.5 * math.log(self.n_rows) + self.scale_y * math.log(2)
+
+
+def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
+    """Solve the Gaussian model of a likelihood by its triangle, Eq. (2.6); one pass over the data.
+
+    Raises
+    ------
+    RankDeficient
+        Where the coefficients are not unique.
+    InvalidInput
+        Where a coefficient exceeds the range of floating point.
+    """
+    triangle = likelihood.triangle
+    report = require_full_rank(likelihood)
+    p = likelihood.n_params
+    beta = solve_upper(triangle.R[:p, :p], triangle.R[:p, p])
+    solution = LeastSquares(triangle, likelihood.n_rows, beta, report)
+    lost = ~np.isfinite(solution.params)
+    if lost.any():
+        name = likelihood.source.names[int(np.flatnonzero(lost)[0])]
+        raise InvalidInput(
+            f"the coefficient of {name!r} exceeds the largest floating-point number: "
+            "the column is too small beside the response; change its unit"
+        )
+    return solution
+
+
+def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
+    """Rank report of the design, or `RankDeficient` naming the columns and the combination."""
+    report = judge_rank(likelihood)
+    if report.dependent:
+        names = likelihood.source.names
+        found = report.describe(names)
+        if report.n_rows < len(names):
+            found = f"{report.n_rows} rows cannot determine {len(names)} coefficients"
+        raise RankDeficient(
+            f"the columns of the design are linearly dependent, so the coefficients are not "
+            f"unique: {found}. Remove a column, or use rank_deficient='drop'",
+            report,
+        )
+    return report
+
+
+def judge_rank(likelihood: LinearLikelihood) -> RankReport:
+    """Which columns of the design depend on earlier ones; one pass over the data."""
+    triangle, p = likelihood.triangle, likelihood.n_params
+    return rank_report(triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows)
+
+
+def certificate(
+    likelihood: LinearLikelihood, params: F64, sigma: float | None = None
+) -> Certificate:
+    """Certificate of any coefficients under a Gaussian likelihood.
+
+    Parameters
+    ----------
+    likelihood : LinearLikelihood
+        With `Gaussian` noise.
+    params : ndarray, shape (p,)
+        The coefficients to judge.
+    sigma : float, optional
+        The noise scale to judge; profiled at ``params`` by default.
+
+    Notes
+    -----
+    Where the rows can be read again, Δ comes from the residuals at ``params`` by
+    Δ = −R⁻¹R⁻ᵀXᵀr, Eq. (5.3), which loses fewer digits near the MLE than the
+    difference of two coefficient vectors.
+
+    Raises
+    ------
+    RankDeficient
+        The MLE is not unique.
+    InvalidInput
+        Not Gaussian noise; params of the wrong length, NaN or infinite; sigma not positive.
+    """
+    if not isinstance(likelihood.noise, Gaussian):
+        raise InvalidInput(
+            f"a certificate needs Gaussian noise; this likelihood has {likelihood.noise}"
+        )
+    params = np.asarray(params, dtype=np.float64)
+    names = likelihood.source.names
+    if params.shape != (len(names),):
+        raise InvalidInput(
+            f"params must have one number for each of {', '.join(names)}: shape "
+            f"({len(names)},), not {params.shape}"
+        )
+    if not np.isfinite(params).all():
+        bad = names[int(np.flatnonzero(~np.isfinite(params))[0])]
+        raise InvalidInput(f"the coefficient of {bad!r} is NaN or infinite: nothing to certify")
+    if sigma is not None and not 0 < sigma < math.inf:
+        raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
+    ls = least_squares(likelihood)
+    with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
+        if likelihood.source.rereadable:
+            contrast = -solve_upper(ls.R, _score(likelihood, ls, params), transpose=True)
+        else:
+            contrast = ls.contrast(params)
+    return judge(ls, contrast, names, sigma)
+
+
+def _score(likelihood: LinearLikelihood, ls: LeastSquares, params: F64) -> F64:
+    """Xᵀ(y − X params) in scaled units; one pass over the data."""
+    beta, total = ls.scale(params), np.zeros(len(params))
+    for rows in likelihood.rows():
+        scaled = scale_columns(rows, -ls.triangle.exponent)
+        total += scaled[:, :-1].T @ (scaled[:, -1] - scaled[:, :-1] @ beta)
+    return total
+
+
+def judge(
+    ls: LeastSquares, contrast: F64, names: tuple[str, ...], sigma: float | None = None
+) -> Certificate:
+    """Certificate from RΔ, the error in orthonormal coordinates (scaled units)."""
+    n, p = ls.n_rows, len(ls.beta)
+    inverse = solve_upper(ls.R, np.eye(p))
+    spread = np.linalg.norm(inverse, axis=1)  # √Gⱼⱼ, so that s·spread are standard errors
+    error, each = norm(contrast), np.abs(inverse @ contrast) / spread
+    if ls.perfect:
+        # Standard errors are zero: any error that is not rounding is infinitely many of them.
+        each = np.where(each <= ls.residual_bound, 0.0, np.inf)
+        distance = 0.0 if error <= ls.residual_bound else math.inf
+        return Certificate(distance, each, distance, distance, np.full(p, np.inf), True, names)
+    ratio = error / ls.norm_r  # RSS/RSS_min = 1 + ratio², Eq. (5.4)
+    half_log = 0.5 * math.log1p(ratio * ratio) if ratio < 1e150 else math.log(ratio)
+    if sigma is not None:
+        log_ratio = math.log(sigma) - ls.log_sigma()
+    else:
+        log_ratio = half_log
+    bound = coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, ls.triangle.epsilon)
+    return Certificate(
+        distance=error / ls.s,
+        per_param=each / ls.s,
+        sigma_distance=math.sqrt(2 * n) * abs(log_ratio),
+        log_likelihood_gap=n * half_log,
+        rounding=bound / ls.s,
+        exact=True,
+        names=names,
+    )
+
+
+def readable(value: Any) -> str:
+    """A length in standard errors, to three digits."""
+    return f"{float(value):.3g}"

@@ -1,0 +1,358 @@
+"""The front door: ``fit`` ties the rooms together, ``certify`` audits anyone's fit."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.certificate import Certificate, certificate, judge_rank, least_squares, require_full_rank
+from mlreg.data.arrays import as_vector
+from mlreg.data.design import ArrayDesign, Design
+from mlreg.data.sources import build_source, build_source_from_formula
+from mlreg.errors import InvalidInput, NumericalWarning
+from mlreg.estimate import Fit
+from mlreg.likelihood.blocks import SelectedSource, Source, to_numpy
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.linalg.rank import RankReport
+from mlreg.optimizers.exact import Exact
+from mlreg.optimizers.solution import Optimizer
+
+__all__ = ["certify", "fit"]
+
+F64 = NDArray[np.float64]
+Missing = Literal["raise", "drop"]
+
+LOUD = 0.1
+"""Rounding bound, in standard errors, above which a fit warns."""
+
+
+@overload
+def fit(
+    formula: str,
+    data: Any,
+    /,
+    *,
+    noise: Noise | None = None,
+    optimizer: Optimizer | None = None,
+    start: Any = None,
+    frequency_weights: Any = None,
+    precision_weights: Any = None,
+    missing: Missing = "raise",
+    rank_deficient: Literal["raise", "drop"] = "raise",
+) -> Fit: ...
+@overload
+def fit(
+    X: Any,
+    y: Any = None,
+    /,
+    *,
+    intercept: bool | None = None,
+    names: Sequence[str] | None = None,
+    noise: Noise | None = None,
+    optimizer: Optimizer | None = None,
+    start: Any = None,
+    frequency_weights: Any = None,
+    precision_weights: Any = None,
+    missing: Missing = "raise",
+    rank_deficient: Literal["raise", "drop"] = "raise",
+) -> Fit: ...
+def fit(
+    X: Any,
+    y: Any = None,
+    /,
+    *,
+    intercept: bool | None = None,
+    names: Sequence[str] | None = None,
+    noise: Noise | None = None,
+    optimizer: Optimizer | None = None,
+    start: Any = None,
+    frequency_weights: Any = None,
+    precision_weights: Any = None,
+    missing: Missing = "raise",
+    rank_deficient: Literal["raise", "drop"] = "raise",
+) -> Fit:
+    """Maximum-likelihood fit of y = Xβ + σ·ε.
+
+    Three forms: ``fit(X, y)`` with arrays or dataframes; ``fit("y ~ x1 + C(group)",
+    data)`` with a formula and a dataframe, Arrow stream, table or path;
+    ``fit(source)`` with a design that is already built.
+
+    Parameters
+    ----------
+    X : array or dataframe, shape (n, k); or a formula; or a Source
+        Regressors.
+    y : array, shape (n,); or the data that a formula is about
+        Response.
+    intercept : bool, optional
+        Whether a column of ones is put first. True for arrays by default; a
+        formula and a source say so themselves.
+    names : sequence of str, optional
+        Names of the columns of X; those of the dataframe, or x1, x2, ...
+    noise : Noise, optional
+        `Gaussian`, the only one so far.
+    optimizer : Optimizer, optional
+        `Exact` by default; or `SGD`, `Scipy`.
+    start : array, shape (p,), optional
+        Coefficients to start from, where the optimizer starts anywhere.
+    frequency_weights : array, shape (n,), or column name, optional
+        Whole numbers: k means k equal rows.
+    precision_weights : array, shape (n,), or column name, optional
+        The noise of a row has variance σ²/w.
+    missing : "raise" or "drop"
+        What to do with rows in which a value is missing (NaN or null).
+    rank_deficient : "raise" or "drop"
+        What to do with columns that are combinations of earlier ones: an error
+        that names them, or leave them out, their coefficients NaN.
+
+    Returns
+    -------
+    Fit
+        The estimate, what it is worth, and how far it is from the MLE.
+
+    Raises
+    ------
+    InvalidInput, InvalidType
+        Data or arguments without a sensible answer; the message names the place and the remedy.
+    RankDeficient
+        The coefficients are not unique.
+
+    Warns
+    -----
+    NumericalWarning
+        Columns nearly collinear, or digits lost to rounding.
+
+    Examples
+    --------
+    >>> import mlreg as ml
+    >>> longley = ml.datasets.longley()
+    >>> fit = ml.fit(longley.X, longley.y)
+    >>> round(fit.residual_std_error, 3)
+    304.854
+    """
+    if rank_deficient not in ("raise", "drop"):
+        raise InvalidInput(f"rank_deficient must be 'raise' or 'drop', not {rank_deficient!r}")
+    if noise is not None and not isinstance(noise, Gaussian):
+        raise InvalidInput(f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}")
+    weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
+    source, design = _source(X, y, intercept, names, weights, missing)
+    full = LinearLikelihood.from_source(source, noise)
+    report = judge_rank(full) if rank_deficient == "drop" else require_full_rank(full)
+    if not report.kept:
+        raise InvalidInput("every column of X is zero: there is nothing to fit")
+    likelihood, reads = full, 0
+    if report.dependent:
+        likelihood = LinearLikelihood.from_source(SelectedSource(source, report.kept), noise)
+        reads = full.reads
+    if start is not None:
+        start = as_vector(start, "start", len(source.names))[list(report.kept)]
+    optimizer = Exact() if optimizer is None else optimizer
+    solution = optimizer.minimize(likelihood, start)
+    before = likelihood.reads
+    constant = 0 if design.intercept else _constant_column(likelihood)
+    reads += likelihood.reads - before
+    result = Fit(
+        solution=solution,
+        names=tuple(source.names),
+        R=likelihood.triangle,
+        source=source,
+        design=design,
+        rank_report=report,
+        n_rows=likelihood.n_rows,
+        log_precision=likelihood.log_precision,
+        constant=constant,
+        optimizer=repr(optimizer),
+        reads=solution.reads + max(likelihood.reads - solution.reads, 0) + reads,
+    )
+    _warn(result, report)
+    return result
+
+
+def _source(
+    X: Any, y: Any, intercept: bool | None, names: Any, weights: dict[str, Any], missing: Missing
+) -> tuple[Source, Design]:
+    """The rows of any of the three forms of ``fit``."""
+    if isinstance(X, str):
+        if y is None:
+            raise InvalidInput(f"the formula {X!r} needs data: fit({X!r}, data)")
+        if intercept is not None or names is not None:
+            raise InvalidInput(
+                "a formula names its columns and says whether there is an intercept "
+                "('- 1' for none): leave out intercept= and names="
+            )
+        return build_source_from_formula(X, y, missing=missing, **weights)
+    if isinstance(X, Source):
+        given = [n for n, v in {"y": y, "intercept": intercept, "names": names, **weights}.items()
+                 if v is not None]  # fmt: skip
+        if given:
+            raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
+        return X, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
+    if y is None:
+        raise InvalidInput("fit needs a response: fit(X, y), or fit('y ~ x', data)")
+    use_intercept = True if intercept is None else intercept
+    if not isinstance(use_intercept, (bool, np.bool_)):
+        raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
+    return build_source(X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights)
+
+
+def _constant_column(likelihood: LinearLikelihood) -> int | None:
+    """Position of a column that is the same non-zero number in every row, if there is one."""
+    first, same = None, None
+    for block in likelihood.source.blocks():
+        X = to_numpy(block.X)
+        if first is None:
+            likelihood.reads += 1
+            first, same = X[0].copy(), X[0] != 0
+        same &= (X == first).all(axis=0)
+        if not same.any():
+            return None
+    return None if same is None else int(np.flatnonzero(same)[0])
+
+
+def _warn(result: Fit, report: RankReport) -> None:
+    if report.doubtful:
+        warnings.warn(
+            f"the columns are so nearly collinear (smallest singular value {report.smallest:.2g} at "
+            f"unit norm, cutoff {report.cutoff:.2g}) that a little more would make them dependent; "
+            "centre or drop columns",
+            NumericalWarning,
+            stacklevel=3,
+        )
+    rounding = result.certificate.rounding
+    if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:
+        worst = int(np.argmax(rounding))
+        warnings.warn(
+            f"rounding may have moved the coefficient of {result.certificate.names[worst]!r} by up to "
+            f"{rounding[worst]:.2g} of its standard errors (worst case): centre the columns or "
+            "subtract a common offset",
+            NumericalWarning,
+            stacklevel=3,
+        )
+
+
+@overload
+def certify(
+    params: Any,
+    formula: str,
+    data: Any,
+    /,
+    *,
+    sigma: float | None = None,
+    noise: Noise | None = None,
+    frequency_weights: Any = None,
+    precision_weights: Any = None,
+    missing: Missing = "raise",
+) -> Certificate: ...
+@overload
+def certify(
+    params: Any,
+    X: Any,
+    y: Any,
+    /,
+    *,
+    intercept: bool | float = True,
+    sigma: float | None = None,
+    noise: Noise | None = None,
+    frequency_weights: Any = None,
+    precision_weights: Any = None,
+    missing: Missing = "raise",
+) -> Certificate: ...
+def certify(
+    params: Any,
+    X: Any,
+    y: Any,
+    /,
+    *,
+    intercept: Any = None,
+    sigma: float | None = None,
+    noise: Noise | None = None,
+    frequency_weights: Any = None,
+    precision_weights: Any = None,
+    missing: Missing = "raise",
+) -> Certificate:
+    """How far coefficients, computed anywhere, are from the MLE, in standard errors.
+
+    Parameters
+    ----------
+    params : array, shape (p,); or mapping of column name to coefficient
+        The coefficients to audit; tensors of any library.
+    X, y
+        The data, as for `fit`; or a formula and its data.
+    intercept : bool or number
+        True: ``params[0]`` is the intercept. A number: that is the intercept,
+        and ``params`` are slopes. False: X as given.
+    sigma : float, optional
+        The noise scale to audit with them; profiled by default.
+    noise : Noise, optional
+        `Gaussian`, the only one so far.
+    frequency_weights, precision_weights, missing
+        As for `fit`.
+
+    Returns
+    -------
+    Certificate
+        Exact at any distance.
+
+    Raises
+    ------
+    InvalidInput, InvalidType
+        As for `fit`; coefficients that are not one finite number for each column.
+    RankDeficient
+        There is no unique MLE.
+
+    Examples
+    --------
+    >>> import mlreg as ml
+    >>> longley = ml.datasets.longley()
+    >>> fit = ml.fit(longley.X, longley.y)
+    >>> moved = fit.params + np.array([0, 0, 0, 0, 0, 0, 2]) * fit.std_errors
+    >>> certificate = ml.certify(moved, longley.X, longley.y)
+    >>> round(float(certificate.per_param[6]), 6)
+    2.0
+    """
+    slopes_only = not (intercept is None or isinstance(intercept, (bool, np.bool_)))
+    if isinstance(X, str) and intercept is not None:
+        raise InvalidInput(
+            "a formula says whether there is an intercept, and params[0] is it: leave out intercept="
+        )
+    if noise is not None and not isinstance(noise, Gaussian):
+        raise InvalidInput(f"noise must be Gaussian(), the only one with a certificate; not {noise!r}")
+    weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
+    has_intercept = True if slopes_only else intercept
+    source, _ = _source(X, y, has_intercept, None, weights, missing)
+    values = _coefficients(params, tuple(source.names), intercept if slopes_only else None)
+    if sigma is not None:
+        sigma = _number(sigma, "sigma")
+    return certificate(LinearLikelihood.from_source(source, noise), values, sigma)
+
+
+def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:
+    if isinstance(params, Mapping):
+        wanted = names if intercept is None else names[1:]
+        missing, unknown = set(wanted) - set(params), set(params) - set(wanted)
+        if missing or unknown:
+            raise InvalidInput(
+                f"params must name {', '.join(wanted)}: "
+                f"missing {sorted(map(str, missing))}, unknown {sorted(map(str, unknown))}"
+            )
+        values = np.array([_number(params[name], f"params[{name!r}]") for name in wanted])
+    else:
+        array = to_numpy(params) if hasattr(params, "shape") else np.asarray(params)
+        # The weight of a linear layer has shape (1, k), and some estimators' coef_ too.
+        values = as_vector(array.ravel() if 1 in array.shape else array, "params")
+    if intercept is not None:
+        values = np.append(_number(intercept, "intercept"), values)
+    return np.asarray(values, dtype=np.float64)
+
+
+def _number(value: Any, what: str) -> float:
+    """One finite number, from a float or from an array or tensor of one element."""
+    array = to_numpy(value) if hasattr(value, "shape") else np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "fiu" or not math.isfinite(array.item()):
+        raise InvalidInput(f"{what} must be one finite number, not {value!r}")
+    return float(array.item())
+
+

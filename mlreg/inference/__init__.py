@@ -1,0 +1,1 @@
+"""What the estimate is worth: covariance, intervals, tests, prediction."""

@@ -1,0 +1,65 @@
+"""t values, p values and confidence intervals of the Gaussian model.
+
+(β̂ⱼ − βⱼ)/seⱼ follows Student's t with n − p degrees of freedom, exactly, at
+any n (Eq. (2.5)).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import fdtrc, stdtr, stdtrit
+
+from mlreg.errors import InvalidInput
+
+__all__ = ["FTest", "f_test", "t_interval", "t_p_values", "t_quantile"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FTest:
+    """Test that all coefficients but the constant are zero.
+
+    Attributes
+    ----------
+    statistic : float
+        F, the explained over the residual mean square; NaN where there is
+        nothing to test or no residual.
+    df_model, df_resid : int
+        Its degrees of freedom.
+    p_value : float
+        Probability of a larger F under the hypothesis.
+    """
+
+    statistic: float
+    df_model: int
+    df_resid: int
+    p_value: float
+
+
+def f_test(explained: float, residual: float, df_model: int, df_resid: int) -> FTest:
+    """F test from two sums of squares in the same units."""
+    if df_model <= 0 or df_resid <= 0 or not residual > 0:
+        return FTest(np.nan, df_model, max(df_resid, 0), np.nan)
+    statistic = (explained / df_model) / (residual / df_resid)
+    p_value = float(fdtrc(df_model, df_resid, statistic)) if statistic >= 0 else 1.0
+    return FTest(float(statistic), df_model, df_resid, p_value)
+
+
+def t_p_values(t: F64, df: int) -> F64:
+    """Two-sided p values, P(|T| ≥ |t|)."""
+    return np.asarray(2 * stdtr(df, -np.abs(t)))
+
+
+def t_quantile(level: float, df: int) -> float:
+    """Half-width of the central interval of probability ``level``, in standard errors."""
+    if not (isinstance(level, (int, float, np.floating)) and 0 < level < 1):
+        raise InvalidInput(f"level must be between 0 and 1, such as 0.95; not {level!r}")
+    return float(-stdtrit(df, (1 - level) / 2)) if df > 0 else np.nan
+
+
+def t_interval(estimate: F64, std_error: F64, level: float, df: int) -> F64:
+    """Lower and upper limits, shape (p, 2)."""
+    half = t_quantile(level, df) * std_error
+    return np.column_stack([estimate - half, estimate + half])

@@ -1,0 +1,45 @@
+"""Predictions and their intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.linalg.triangle import Triangle, scale_columns, solve_upper
+
+__all__ = ["Prediction", "leverage_root"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Predicted means and limits for new rows.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (m,)
+        Xβ̂, in the units of the response.
+    lower, upper : ndarray, shape (m,)
+        Limits, of the mean or of a new observation, as asked for.
+    """
+
+    mean: F64
+    lower: F64
+    upper: F64
+
+
+def leverage_root(triangle: Triangle, X: F64) -> F64:
+    """Standard error of each row's mean in units of σ: ‖R⁻ᵀx‖, shape (m,).
+
+    Parameters
+    ----------
+    triangle : Triangle
+        Of [X y], from which the design's part is taken.
+    X : ndarray, shape (m, p)
+        New rows of the design.
+    """
+    scaled = scale_columns(X, -triangle.exponent[:-1])
+    return np.asarray(
+        np.linalg.norm(solve_upper(triangle.R[:-1, :-1], scaled.T, transpose=True), axis=0)
+    )

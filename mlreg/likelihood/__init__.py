@@ -1,0 +1,1 @@
+"""What is assumed: noise, likelihood and blocks of rows, as pure functions of arrays."""

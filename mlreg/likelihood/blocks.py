@@ -1,0 +1,329 @@
+"""Rows of a design, block by block.
+
+A `Source` is where the rows of a design come from; a `Block` is some of them.
+Everything that mlreg computes is a sum over blocks, so that no algorithm needs
+more memory than a few of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
+
+from mlreg.errors import InvalidInput
+
+__all__ = ["ArraySource", "Block", "SelectedSource", "Source", "namespace", "to_numpy"]
+
+Array = Any  # an array of any array-API namespace
+
+BLOCK_ROWS = 1024
+"""Rows per block where the caller does not say; at least four times the columns."""
+
+
+def namespace(*arrays: Array) -> Any:
+    """Array-API namespace that the arrays share; an error that names the clash otherwise."""
+    try:
+        return array_namespace(*(a for a in arrays if a is not None))
+    except TypeError as error:
+        kinds = sorted({f"{type(a).__module__}.{type(a).__qualname__}" for a in arrays})
+        raise InvalidInput(
+            f"arrays of different kinds together ({', '.join(kinds)}): convert them to one"
+        ) from error
+
+
+def to_numpy(a: Array) -> Any:
+    """The array as NumPy, on the CPU, without its gradient graph and without a copy if possible."""
+    if is_numpy_array(a):
+        return a
+    if hasattr(a, "detach"):  # a PyTorch tensor: leave its autograd graph and its device
+        a = a.detach().cpu().resolve_conj()
+    try:
+        return np.from_dlpack(a)
+    except (AttributeError, TypeError, BufferError, RuntimeError):
+        return np.asarray(a)
+
+
+def as_float(xp: Any, a: Array) -> Array:
+    """Cast to float64, or leave as it is where it already is float64 or complex128."""
+    return a if a.dtype in (xp.float64, xp.complex128) else xp.astype(a, xp.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows of a design, intercept column included.
+
+    Attributes
+    ----------
+    X : array, shape (m, p)
+        Rows of the design matrix, float64.
+    y : array, shape (m,)
+        Responses, float64.
+    frequency : array, shape (m,), optional
+        Whole numbers: the row stands for that many equal rows.
+    precision : array, shape (m,), optional
+        Positive: the row's noise variance is sigma**2 / precision.
+    """
+
+    X: Array
+    y: Array
+    frequency: Array | None = None
+    precision: Array | None = None
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where the rows of a design come from.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the p columns of the design.
+    n_rows : int or None
+        Number of observations, the sum of the frequency weights; None where
+        it is only known after a pass.
+    rereadable : bool
+        Whether `blocks` can be called more than once.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def n_rows(self) -> int | None: ...
+    @property
+    def rereadable(self) -> bool: ...
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Each row once, ``size`` rows at a time; in random order where ``rng`` is given."""
+        ...
+
+
+class ArraySource:
+    """A design whose rows are in memory; it refers to the arrays and copies none of them.
+
+    Parameters
+    ----------
+    X : array, shape (n, k)
+        Regressors, of any array-API namespace. Real numbers of any precision;
+        each block is cast to float64 before arithmetic.
+    y : array, shape (n,)
+        Responses, of the same namespace.
+    intercept : bool
+        Whether a column of ones is put before X, named ``Intercept``.
+    names : sequence of str, optional
+        Names of the columns of X; ``x1``, ``x2``, ... by default.
+    frequency, precision : array, shape (n,), optional
+        Weights (see `Block`). A row of weight zero is left out.
+    rows : integer array, optional
+        The rows to use, where not all of them are wanted.
+
+    Raises
+    ------
+    InvalidInput
+        Wrong shapes, no rows, NaN or infinities, negative or fractional
+        weights, or two columns of one name.
+    """
+
+    rereadable = True
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        *,
+        intercept: bool = False,
+        names: Sequence[str] | None = None,
+        frequency: Array | None = None,
+        precision: Array | None = None,
+        rows: Any = None,
+    ) -> None:
+        X, y = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in (X, y))
+        namespace(X, y, frequency, precision)  # an error where they are of different kinds
+        if X.ndim != 2:
+            raise InvalidInput(f"X must have two dimensions, rows and columns; it has {X.ndim}")
+        n, k = X.shape
+        for what, a in (
+            ("y", y),
+            ("frequency weights", frequency),
+            ("precision weights", precision),
+        ):
+            if a is not None and a.shape != (n,):
+                raise InvalidInput(
+                    f"{what} must be of shape ({n},), one number for each row of X; "
+                    f"it is {tuple(a.shape)}"
+                )
+        if names is None:
+            names = [f"x{j + 1}" for j in range(k)]
+        if len(names) != k:
+            raise InvalidInput(f"{len(names)} names for the {k} columns of X")
+        self.intercept = bool(intercept)
+        self.names = (*(["Intercept"] if intercept else []), *map(str, names))
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise InvalidInput(
+                f"two columns have the same name: {', '.join(map(repr, repeated))}; rename one"
+            )
+        self._X, self._y = X, y
+        self._weights = {"frequency": frequency, "precision": precision}
+        self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
+        self._check_weights()
+        self._check_finite()
+        if not self.names:
+            raise InvalidInput("the design has no columns: give X a column, or an intercept")
+
+    @property
+    def _xp(self) -> Any:
+        return namespace(self._X)  # not kept: a module does not pickle
+
+    def __repr__(self) -> str:
+        return f"<ArraySource: {self._n_physical} rows of {', '.join(self.names)}>"
+
+    @property
+    def _n_physical(self) -> int:
+        return len(self._y) if self._rows is None else len(self._rows)
+
+    def _check_weights(self) -> None:
+        keep = np.ones(self._n_physical, dtype=bool)
+        rows = slice(None) if self._rows is None else self._rows
+        total = self._n_physical
+        for kind, array in self._weights.items():
+            if array is None:
+                continue
+            w = np.asarray(to_numpy(array)[rows], dtype=np.float64)
+            whole = kind == "frequency"
+            bad = ~np.isfinite(w) | (w < 0) | ((w != np.floor(w)) if whole else False)
+            if bad.any():
+                first = int(np.flatnonzero(bad)[0])
+                raise InvalidInput(
+                    f"{kind} weights must be finite and not negative{', whole numbers' * whole}: "
+                    f"{int(bad.sum())} are not, first at row {self._label(first)} ({w[first]:g})"
+                    + ("; for variances sigma**2/w use precision weights" if whole else "")
+                )
+            if w.size and not w.any():
+                raise InvalidInput(f"all {kind} weights are zero: no row is left")
+            keep &= w > 0
+            if whole:
+                total = int(w[keep].sum()) if array is self._weights["frequency"] else total
+        if not keep.all():
+            self._rows = np.flatnonzero(keep) if self._rows is None else self._rows[keep]
+            rows = self._rows
+        if not self._n_physical:
+            raise InvalidInput("there are no rows: the data is empty or every weight is zero")
+        frequency = self._weights["frequency"]
+        if frequency is None:
+            self.n_rows = self._n_physical
+        else:
+            self.n_rows = int(np.asarray(to_numpy(frequency)[rows], dtype=np.float64).sum())
+
+    def _label(self, i: int) -> int:
+        """Row number, in the arrays as they were given, of row i of those in use."""
+        return i if self._rows is None else int(self._rows[i])
+
+    def _check_finite(self) -> None:
+        at = 0
+        for block in self.blocks():
+            # A finite sum proves finite terms and costs one read; only a suspect block is searched.
+            with np.errstate(all="ignore"):
+                total = float(self._xp.sum(block.X)) + float(self._xp.sum(block.y))
+            if not np.isfinite(total):
+                self._name_nonfinite()
+                return
+            at += block.y.shape[0]
+
+    def _name_nonfinite(self) -> None:
+        counts = np.zeros(len(self.names) + 1, dtype=int)
+        first = np.full(len(self.names) + 1, -1)
+        at = 0
+        for block in self.blocks():
+            values = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
+            bad = ~np.isfinite(values)
+            new = bad.any(axis=0) & (first < 0)
+            first[new] = at + bad.argmax(axis=0)[new]
+            counts += bad.sum(axis=0)
+            at += len(values)
+        if not counts.any():
+            return  # finite after all: only the sum overflowed
+        names = (*self.names, "y")
+        found = [
+            f"{names[j]!r} in {counts[j]} rows, first at row {self._label(first[j])}"
+            for j in np.flatnonzero(counts)
+        ]
+        raise InvalidInput(
+            f"NaN or infinity in {'; '.join(found[:5])}{' ...' if len(found) > 5 else ''}. "
+            "Mend or remove those rows; missing='drop' leaves out rows with NaN"
+        )
+
+    def _block(self, rows: Any) -> Block:
+        xp = self._xp
+
+        def pick(a: Array | None) -> Array | None:
+            if a is None:
+                return None
+            if isinstance(rows, slice):
+                return as_float(xp, a[rows, ...])
+            index = xp.asarray(rows, device=device(a))
+            return as_float(xp, xp.take(a, index, axis=0))
+
+        X, y = pick(self._X), pick(self._y)
+        if self.intercept:
+            ones = xp.ones((X.shape[0], 1), dtype=xp.float64, device=device(X))
+            X = xp.concat([ones, X], axis=1)
+        return Block(X, y, **{kind: pick(w) for kind, w in self._weights.items()})
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Each row once, in order; or, with ``rng``, in the order of one random permutation."""
+        n = self._n_physical
+        size = max(BLOCK_ROWS, 4 * len(self.names)) if size is None else size
+        order = self._rows
+        if rng is not None:
+            order = rng.permutation(n) if order is None else rng.permutation(order)
+        for start in range(0, n, size):
+            if order is None:
+                yield self._block(slice(start, min(start + size, n)))
+            else:
+                yield self._block(order[start : start + size])
+
+    def sample(self, size: int, rng: np.random.Generator) -> Block:
+        """``size`` rows drawn with replacement, each row equally likely."""
+        drawn = rng.integers(self._n_physical, size=size)
+        return self._block(drawn if self._rows is None else self._rows[drawn])
+
+
+class SelectedSource:
+    """Some columns of another source.
+
+    Parameters
+    ----------
+    source : Source
+        The full design.
+    keep : sequence of int
+        Positions of the columns to keep, in order.
+    """
+
+    def __init__(self, source: Source, keep: Sequence[int]) -> None:
+        self.source = source
+        self.keep = np.asarray(keep, dtype=np.intp)
+        self.names = tuple(source.names[j] for j in self.keep)
+        self.n_rows = source.n_rows
+        self.rereadable = source.rereadable
+
+    def _select(self, block: Block) -> Block:
+        xp = namespace(block.X)
+        X = xp.take(block.X, xp.asarray(self.keep, device=device(block.X)), axis=1)
+        return Block(X, block.y, block.frequency, block.precision)
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Blocks of the full source, the kept columns of them."""
+        for block in self.source.blocks(size, rng):
+            yield self._select(block)
+
+    def sample(self, size: int, rng: np.random.Generator) -> Block:
+        """See `ArraySource.sample`."""
+        return self._select(self.source.sample(size, rng))  # type: ignore[attr-defined]

@@ -1,0 +1,219 @@
+"""The NLL of y = Xβ + σ·ε for any noise, as sums over blocks of rows.
+
+A noise knows the density of z = (y − Xβ)/σ and two derivatives; the chain rule
+to θ = (β, γ), γ = log σ, is here and nowhere else. A row of precision w has the
+scale σ/√w; a row of frequency k counts k times.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from array_api_compat import device
+from numpy.typing import NDArray
+
+from mlreg.errors import InvalidInput
+from mlreg.likelihood.blocks import ArraySource, Block, Source, as_float, namespace, to_numpy
+from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.linalg.triangle import Triangle, empty, fold, scale_columns
+
+__all__ = ["LinearLikelihood"]
+
+F64 = NDArray[np.float64]
+Array = Any
+
+
+class LinearLikelihood:
+    """Likelihood of a linear model, a function of θ = (β, log σ).
+
+    Parameters
+    ----------
+    X : array, shape (n, p)
+        Design matrix, as given: a model with an intercept has a column of ones.
+    y : array, shape (n,)
+        Responses, of the same array namespace.
+    noise : Noise
+        Density of the standardised residual.
+
+    Notes
+    -----
+    Sums over rows run in the arrays' own namespace, block by block; what comes
+    back is a float or a NumPy array. `reads` counts the passes over the data.
+
+    Examples
+    --------
+    >>> likelihood = LinearLikelihood(np.ones((2, 1)), np.array([-1.0, 1.0]))
+    >>> round(likelihood.nll([0.0, 0.0]), 4)
+    2.8379
+    """
+
+    def __init__(self, X: Array, y: Array, *, noise: Noise | None = None) -> None:
+        self._bind(ArraySource(X, y), noise)
+
+    @classmethod
+    def from_source(cls, source: Source, noise: Noise | None = None) -> "LinearLikelihood":
+        """Likelihood of the rows of a `Source`, with its weights."""
+        self = cls.__new__(cls)
+        self._bind(source, noise)
+        return self
+
+    def _bind(self, source: Source, noise: Noise | None) -> None:
+        self.source = source
+        self.noise: Noise = Gaussian() if noise is None else noise
+        self.reads = 0
+
+    @property
+    def n_params(self) -> int:
+        """Number of coefficients p, the intercept included."""
+        return len(self.source.names)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of observations: the sum of the frequency weights."""
+        n = self.source.n_rows
+        return self._pass[1] if n is None else n
+
+    @property
+    def log_precision(self) -> float:
+        """Σ log w over the observations, the constant that precision weights add to the NLL ×2."""
+        return self._pass[2]
+
+    @property
+    def triangle(self) -> Triangle:
+        """Triangular factor of [√w X, √w y], rows repeated by their frequency; one pass, kept."""
+        return self._pass[0]
+
+    @cached_property
+    def _pass(self) -> tuple[Triangle, int, float]:
+        triangle = empty(self.n_params + 1)
+        n_rows, log_precision = 0.0, []
+        for block in self._blocks():
+            k = 1.0 if block.frequency is None else to_numpy(block.frequency)
+            w = 1.0 if block.precision is None else to_numpy(block.precision)
+            n_rows += float(np.sum(k * np.ones(block.y.shape)))
+            log_precision.append(float(np.sum(k * np.log(w))))
+            triangle = fold(triangle, weighted_rows(block))
+        return triangle, int(n_rows), math.fsum(log_precision)
+
+    def rows(self) -> Iterator[F64]:
+        """Blocks of [√w X, √w y], rows of frequency k times √k, as NumPy arrays: one pass."""
+        return map(weighted_rows, self._blocks())
+
+    def _blocks(self) -> Iterator[Block]:
+        if self.reads and not self.source.rereadable:
+            raise InvalidInput("this source can be read only once, and it has been read")
+        self.reads += 1
+        return self.source.blocks()
+
+    def term(self, theta: Array, block: Block) -> tuple[Array, Array]:
+        """NLL of one block of rows, and its gradient: what minibatch SGD samples.
+
+        Parameters
+        ----------
+        theta : array, shape (p + 1,)
+            (β, log σ).
+        block : Block
+            Rows of the design.
+
+        Returns
+        -------
+        nll : scalar
+            Σ k [ρ(z) + γ − ½ log w], Eqs. (1.4) and (1.5).
+        gradient : array, shape (p + 1,)
+            Eq. (3.5), in the namespace of the block.
+        """
+        xp, beta, gamma, z, k, root_w = self._standardise(theta, block)
+        psi = self.noise.psi(z)
+        value = self.noise.rho(z) + gamma - xp.log(root_w)
+        by_beta = -(block.X.T @ (k * root_w * psi)) * xp.exp(-gamma)
+        by_gamma = xp.sum(k * (1 - z * psi))
+        return xp.sum(k * value), xp.concat([by_beta, xp.reshape(by_gamma, (1,))])
+
+    def _standardise(self, theta: Array, block: Block) -> tuple[Any, ...]:
+        """β, γ, z = √w (y − Xβ)/σ, frequencies k and √w, in the namespace of the block."""
+        xp = namespace(block.X, block.y)
+        theta = as_float(xp, xp.asarray(theta, device=device(block.X)))
+        p = block.X.shape[1]
+        if theta.shape != (p + 1,):
+            raise InvalidInput(
+                f"theta must have shape ({p + 1},), the {p} coefficients and log sigma; "
+                f"it has {tuple(theta.shape)}"
+            )
+        beta, gamma = theta[:p], theta[p]
+        ones = xp.ones(block.y.shape, dtype=xp.float64, device=device(block.y))
+        k = ones if block.frequency is None else block.frequency
+        root_w = ones if block.precision is None else xp.sqrt(block.precision)
+        z = root_w * (block.y - block.X @ beta) * xp.exp(-gamma)
+        return xp, beta, gamma, z, k, root_w
+
+    def nll(self, theta: Array) -> float:
+        """Negative log-likelihood, the sum over rows with all constants, Eqs. (1.4) and (1.5).
+
+        Parameters
+        ----------
+        theta : array, shape (p + 1,)
+            (β, log σ).
+        """
+        return math.fsum(float(self.term(theta, block)[0]) for block in self._blocks())
+
+    def gradient(self, theta: Array) -> F64:
+        """Gradient of `nll`, shape (p + 1,), Eq. (3.5)."""
+        return self.nll_and_gradient(theta)[1]
+
+    def nll_and_gradient(self, theta: Array) -> tuple[float, F64]:
+        """`nll` and `gradient` in one pass over the data."""
+        values, total = [], np.zeros(self.n_params + 1)
+        for block in self._blocks():
+            value, gradient = self.term(theta, block)
+            values.append(float(value))
+            total += to_numpy(gradient)
+        return math.fsum(values), total
+
+    def hessian(self, theta: Array) -> F64:
+        """Second derivative of `nll`, shape (p + 1, p + 1), Eq. (3.7)."""
+        total = np.zeros((self.n_params + 1,) * 2)
+        for block in self._blocks():
+            xp, _, gamma, z, k, root_w = self._standardise(theta, block)
+            psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
+            curvature = xp.reshape(k * root_w**2 * dpsi, (-1, 1))
+            X = block.X * xp.exp(-gamma)  # before the product, which could overflow
+            total[:-1, :-1] += to_numpy(X.T @ (curvature * X))
+            total[-1, :-1] += to_numpy(X.T @ (k * root_w * (psi + z * dpsi)))
+            total[-1, -1] += float(xp.sum(k * z * (psi + z * dpsi)))
+        total[:-1, -1] = total[-1, :-1]
+        return total
+
+    def information(self, theta: Array) -> F64:
+        """Expected (Fisher) information, shape (p + 1, p + 1), Eqs. (3.4) and (3.6)."""
+        R = self.factor(theta)
+        return np.asarray(R.T @ R)
+
+    def factor(self, theta: Array) -> F64:
+        """Upper triangular R with RᵀR = I(θ), shape (p + 1, p + 1), by the QR fold.
+
+        Raises
+        ------
+        InvalidInput
+            For a noise that is not symmetric: location and scale then share information.
+        """
+        location, cross, scale = self.noise.fisher
+        if cross:
+            raise InvalidInput(f"{self.noise}: the factor is available for symmetric noises only")
+        gamma = float(np.asarray(theta, dtype=np.float64)[-1])
+        p = self.n_params
+        R = np.zeros((p + 1, p + 1))
+        design = scale_columns(self.triangle.R[:p, :p], self.triangle.exponent[:p])
+        R[:p, :p] = math.sqrt(location) * design * math.exp(-gamma)
+        R[p, p] = math.sqrt(scale * self.n_rows)
+        return R
+
+
+def weighted_rows(block: Block) -> F64:
+    """[√w X, √w y] of a block, a row of frequency k times √k."""
+    rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
+    for weight in (block.precision, block.frequency):
+        if weight is not None:
+            rows *= np.sqrt(to_numpy(weight))[:, None]
+    return rows

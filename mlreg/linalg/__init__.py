@@ -1,0 +1,1 @@
+"""Triangles: the QR fold, triangular solves, the rank report, rounding bounds."""

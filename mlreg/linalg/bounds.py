@@ -1,0 +1,53 @@
+"""How far rounding can have moved a least-squares solution, in its own standard errors.
+
+A QR fold returns the exact triangle of columns that are each changed by a
+relative ε at most (columnwise backward error). To first order the coefficients
+then move by no more than Eq. (5.7), which does not depend on the columns' units.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.linalg.triangle import solve_upper, unit_columns
+
+__all__ = ["coefficient_bound", "residual_bound"]
+
+F64 = NDArray[np.float64]
+
+
+def residual_bound(R: F64, beta: F64, norm_y: float, epsilon: float) -> float:
+    """Largest ‖Δr‖ that rounding can cause in the residual: ε(‖y‖ + Σ ‖xₖ‖|βₖ|)."""
+    return float(epsilon * (norm_y + np.linalg.norm(R, axis=0) @ np.abs(beta)))
+
+
+def coefficient_bound(R: F64, beta: F64, norm_y: float, norm_r: float, epsilon: float) -> F64:
+    """A-priori bound on the rounding error of each coefficient, in units of √Gⱼⱼ, Eq. (5.7).
+
+    Parameters
+    ----------
+    R : ndarray, shape (p, p)
+        Nonsingular triangle of the design; G = (RᵀR)⁻¹.
+    beta : ndarray, shape (p,)
+        The least-squares coefficients.
+    norm_y, norm_r : float
+        Euclidean norms of the response and of the residual.
+    epsilon : float
+        Columnwise relative backward error of the triangle.
+
+    Returns
+    -------
+    ndarray, shape (p,)
+        ε [S + Σₖ |Gⱼₖ| ‖xₖ‖ ‖r‖ / √Gⱼⱼ] with S = ‖y‖ + Σ ‖xₖ‖|βₖ|, so that dividing by
+        the residual standard error gives standard errors. Infinite where ε is so
+        large against the conditioning that a first-order statement means nothing.
+    """
+    unit, norms = unit_columns(R)
+    p = len(R)
+    inverse = solve_upper(unit, np.eye(p))
+    contraction = epsilon * np.linalg.norm(inverse) * np.sqrt(p)
+    if not contraction < 0.5:
+        return np.full(p, np.inf)
+    G = inverse @ inverse.T  # of the columns at unit norm: units cancel below
+    cross = np.abs(G).sum(axis=1) / np.sqrt(np.diagonal(G)) * norm_r
+    total = residual_bound(R, beta, norm_y, epsilon) + epsilon * cross
+    return np.asarray(total / (1 - contraction))

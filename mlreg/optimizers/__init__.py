@@ -1,0 +1,1 @@
+"""How the NLL is minimised: exact least squares, minibatch SGD, scipy.optimize."""

@@ -1,0 +1,51 @@
+"""Exact least squares: the Gaussian MLE in closed form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.certificate import least_squares
+from mlreg.errors import InvalidInput
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Gaussian
+from mlreg.optimizers.solution import Solution, finish
+
+__all__ = ["Exact"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Least squares by Householder QR of [X y], block by block, Eq. (2.6).
+
+    The MLE of the Gaussian model in one pass over the data, without normal
+    equations; a second pass certifies it.
+
+    Examples
+    --------
+    >>> import mlreg as ml
+    >>> data = ml.datasets.norris()
+    >>> solution = ml.Exact().minimize(ml.LinearLikelihood(data.X, data.y))
+    >>> solution.status.code
+    'converged'
+    """
+
+    def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
+        """Solve; ``start`` is not used.
+
+        Raises
+        ------
+        InvalidInput
+            For noise that is not Gaussian: least squares is not its MLE.
+        RankDeficient
+            Where the coefficients are not unique.
+        """
+        if not isinstance(likelihood.noise, Gaussian):
+            raise InvalidInput(
+                f"Exact() solves Gaussian noise only, and this is {likelihood.noise}: use Scipy()"
+            )
+        before = likelihood.reads
+        ls = least_squares(likelihood)
+        return finish(likelihood, ls, ls.params, [ls.params], "solve", before)

@@ -1,0 +1,263 @@
+"""Minibatch stochastic gradient descent, as the textbook writes it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.certificate import LeastSquares, least_squares
+from mlreg.errors import InvalidInput
+from mlreg.likelihood.blocks import Block, to_numpy
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Gaussian
+from mlreg.linalg.triangle import norm
+from mlreg.optimizers.solution import Solution, Status, check_start, finish
+
+__all__ = ["SGD", "stable_learning_rate"]
+
+F64 = NDArray[np.float64]
+Sampling = Literal["reshuffle", "replacement"]
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Minibatch SGD on the average squared loss, with a constant learning rate.
+
+    Sample a minibatch of fixed size, take the derivative of the average loss on
+    it, multiply by the learning rate, subtract:
+
+        β ← β − (η/|𝓑|) Σ_{i ∈ 𝓑} xᵢ (xᵢᵀβ − yᵢ)                    Eq. (4.2)
+
+    σ does not enter; it is profiled at the end.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η, positive; in units of 1/x², so that it depends on the units of X.
+    batch_size : int or "full"
+        |𝓑|: 1 is stochastic gradient descent, ``"full"`` gradient descent.
+    epochs : int
+        Passes over the data (as many minibatches as a pass takes, with replacement).
+    sampling : "reshuffle" or "replacement"
+        Each row once per epoch in a new random order, or every minibatch drawn
+        anew from all rows. The last minibatch of a reshuffled epoch may be
+        short; its sum is divided by |𝓑| all the same, so that no row weighs
+        more than another.
+    seed : int
+        Replays a run bit for bit on the same machine.
+
+    Notes
+    -----
+    With weights the loss is the weighted average Σ k w ½(y − xᵀβ)² / Σ k;
+    minibatches are drawn from the distinct rows, each row carrying its weight.
+
+    Examples
+    --------
+    >>> import mlreg as ml
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(1000, 2))
+    >>> y = X @ [2, -3.4] + 4.2 + rng.normal(scale=0.01, size=1000)
+    >>> fit = ml.fit(X, y, optimizer=ml.SGD(0.03, batch_size=32, epochs=3))
+    >>> fit.status.code
+    'stopped'
+    """
+
+    learning_rate: float
+    _: KW_ONLY
+    batch_size: int | Literal["full"] = 32
+    epochs: int = 3
+    sampling: Sampling = "reshuffle"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rate = self.learning_rate
+        if not (_is_real(rate) and 0 < rate < math.inf):
+            raise InvalidInput(f"learning_rate must be positive and finite, not {rate!r}")
+        if self.batch_size != "full" and not (_is_int(self.batch_size) and self.batch_size >= 1):
+            raise InvalidInput(
+                f"batch_size must be a whole number of at least 1, or 'full', "
+                f"not {self.batch_size!r}"
+            )
+        if not (_is_int(self.epochs) and self.epochs >= 1):
+            raise InvalidInput(f"epochs must be a whole number of at least 1, not {self.epochs!r}")
+        if self.sampling not in ("reshuffle", "replacement"):
+            raise InvalidInput(
+                f"sampling must be 'reshuffle' or 'replacement', not {self.sampling!r}"
+            )
+        if not (_is_int(self.seed) and self.seed >= 0):
+            raise InvalidInput(f"seed must be a whole number, not negative; not {self.seed!r}")
+
+    def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
+        """Descend from ``start``, shape (p,), zeros by default.
+
+        Raises
+        ------
+        InvalidInput
+            Noise that is not Gaussian; a minibatch larger than the data;
+            ``sampling="replacement"`` from a source that cannot pick rows.
+        RankDeficient
+            Where there is no unique MLE to be measured against.
+        """
+        if not isinstance(likelihood.noise, Gaussian):
+            raise InvalidInput(
+                f"SGD follows the squared loss of Gaussian noise, not {likelihood.noise}"
+            )
+        before = likelihood.reads
+        params = check_start(likelihood, start)
+        ls = least_squares(likelihood)
+        rows = ls.triangle.n_rows
+        size = rows if self.batch_size == "full" else self.batch_size
+        if size > rows:
+            raise InvalidInput(
+                f"batch_size={size} is more than the {rows} rows: take at most {rows}, or 'full'"
+            )
+        way, overflow = self._descend(likelihood, params, size, rows)
+        judged = [norm(ls.contrast(point)) for point in way]
+        status = self._status(likelihood, ls, judged, overflow, size)
+        return finish(likelihood, ls, way[-1], way, "epoch", before, status)
+
+    def _descend(
+        self, likelihood: LinearLikelihood, params: F64, size: int, rows: int
+    ) -> tuple[list[F64], bool]:
+        """The start and the end of each epoch with a finite loss; whether the rest overflowed."""
+        rng = np.random.default_rng(self.seed)
+        # The loss is an average over Σk observations; a minibatch is |𝓑| of the distinct rows.
+        step = self.learning_rate / size * (rows / likelihood.n_rows)
+        way = [params]
+        with np.errstate(all="ignore"):  # an overflow is an outcome, told by the status
+            for _ in range(self.epochs):
+                for block in self._batches(likelihood, size, rows, rng):
+                    # At σ = 1 the NLL's gradient in β is that of the summed squared loss.
+                    _, gradient = likelihood.term(np.append(params, 0.0), block)
+                    params = params - step * to_numpy(gradient)[:-1]
+                    if not np.isfinite(params).all():
+                        return way, True
+                if not np.isfinite(params @ params):
+                    return way, True
+                way.append(params)
+        return way, False
+
+    def _batches(
+        self, likelihood: LinearLikelihood, size: int, rows: int, rng: np.random.Generator
+    ) -> Iterator[Block]:
+        source = likelihood.source
+        likelihood.reads += 1
+        if self.sampling == "reshuffle" or self.batch_size == "full":
+            yield from source.blocks(size, None if self.batch_size == "full" else rng)
+            return
+        if not hasattr(source, "sample"):
+            raise InvalidInput(
+                "sampling='replacement' needs a source whose rows can be picked (in memory); "
+                "use sampling='reshuffle'"
+            )
+        for _ in range(math.ceil(rows / size)):
+            yield source.sample(size, rng)
+
+    def _status(
+        self,
+        likelihood: LinearLikelihood,
+        ls: LeastSquares,
+        errors: list[float],
+        overflow: bool,
+        size: int,
+    ) -> Status:
+        grew = errors[-1] > errors[0]
+        if overflow or grew:
+            bound = stable_learning_rate(
+                likelihood, batch_size=self.batch_size, sampling=self.sampling
+            )
+            if overflow or self.learning_rate > bound:
+                return Status("diverged", self._divergence(len(errors) - 1, overflow, bound))
+        if ls.perfect:
+            return Status("stopped", "the data fit perfectly, and the descent is not there yet")
+        distance = errors[-1] / ls.s
+        told = f"after {self.epochs} epochs {distance:.3g} standard errors from the MLE"
+        # The pace over the second half: on a plateau it is 1, and the last point is not the best.
+        half = len(errors) // 2
+        pace = (errors[-1] / errors[half - 1]) ** (1 / (len(errors) - half)) if errors[0] else 1.0
+        noiseless = self.batch_size == "full"
+        if errors[-1] <= min(errors) and pace < (1.0 if noiseless else 0.98):
+            more = math.ceil(math.log(max(distance, 0.1) / 0.1) / -math.log(pace))
+            return Status(
+                "stopped",
+                f"{told} and still descending: at this pace at least {more} more epochs to come "
+                f"within 0.1{'' if noiseless else ', if the noise of minibatches lets it'}",
+            )
+        return Status(
+            "stopped",
+            f"{told} and no longer descending: the noise of minibatches of {size} at learning rate "
+            f"{self.learning_rate:g} holds it there. Lower the learning rate, raise the batch "
+            "size, or use Exact()",
+        )
+
+    def _divergence(self, epochs: int, overflow: bool, bound: float) -> str:
+        how = (
+            f"the steps overflowed in epoch {epochs + 1} (returned: the point before that epoch)"
+            if overflow
+            else "the loss grew"
+        )
+        if not bound > 0:
+            return f"{how}. No learning rate is safe in these units: rescale the columns of X"
+        return (
+            f"{how}: learning_rate={self.learning_rate:g} is too large for this data. "
+            f"Up to {_round_down(bound):.3g} it cannot diverge; or standardise the columns of X"
+        )
+
+
+def stable_learning_rate(
+    likelihood: LinearLikelihood,
+    *,
+    batch_size: int | Literal["full"] = 32,
+    sampling: Sampling = "reshuffle",
+) -> float:
+    """A learning rate up to which `SGD` cannot diverge on this data: sufficient, not necessary.
+
+    Parameters
+    ----------
+    likelihood : LinearLikelihood
+        Its rows are read once more.
+    batch_size, sampling
+        As of `SGD`.
+
+    Returns
+    -------
+    float
+        ``"full"``: 2/λ_max, Eq. (4.4), which is also necessary. Reshuffling:
+        2 |𝓑| / Σ ‖xᵢ‖² over the |𝓑| longest rows, Eq. (4.5), for any order of
+        the rows. Replacement: 2|𝓑|/(R² + (|𝓑| − 1) λ_max) with R² the longest row's
+        ‖x‖², Eq. (4.6), in mean square. λ_max belongs to XᵀX/n, rows weighted.
+    """
+    triangle, p = likelihood.triangle, likelihood.n_params
+    size = triangle.n_rows if batch_size == "full" else batch_size
+    with np.errstate(all="ignore"):
+        R = np.ldexp(triangle.R[:p, :p], triangle.exponent[:p])
+        if not np.isfinite(R).all():
+            return 0.0
+        lambda_max = float(np.linalg.norm(R / math.sqrt(likelihood.n_rows), 2)) ** 2
+        if batch_size == "full":
+            return 2 / lambda_max
+        longest = np.zeros(0)
+        for rows in likelihood.rows():
+            longest = np.append(longest, np.sum(rows[:, :-1] ** 2, axis=1))
+            longest = np.sort(longest)[-size:]
+        longest *= triangle.n_rows / likelihood.n_rows
+        if sampling == "reshuffle":
+            return float(2 * size / longest.sum())
+        return float(2 * size / (longest[-1] + (size - 1) * lambda_max))
+
+
+def _round_down(value: float) -> float:
+    """To three digits, never up: a bound that is printed must still be one."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return math.floor(value / unit) * unit
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
