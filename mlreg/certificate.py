@@ -132,7 +132,7 @@ class LeastSquares:
 
     @property
     def perfect(self) -> bool:
-        """Whether the residuals are within their rounding bound: σ̂ is zero, or noise of rounding."""
+        """Whether the residuals are within their rounding bound, so that σ̂ is no estimate."""
         return self.df_resid <= 0 or self.norm_r <= self.residual_bound
 
     @property

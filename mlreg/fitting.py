@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import Certificate, certificate, judge_rank, least_squares, require_full_rank
+from mlreg.certificate import Certificate, certificate, judge_rank, require_full_rank
 from mlreg.data.arrays import as_vector
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.sources import build_source, build_source_from_formula
@@ -136,24 +136,23 @@ def fit(
     if rank_deficient not in ("raise", "drop"):
         raise InvalidInput(f"rank_deficient must be 'raise' or 'drop', not {rank_deficient!r}")
     if noise is not None and not isinstance(noise, Gaussian):
-        raise InvalidInput(f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}")
+        raise InvalidInput(
+            f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}"
+        )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     source, design = _source(X, y, intercept, names, weights, missing)
     full = LinearLikelihood.from_source(source, noise)
     report = judge_rank(full) if rank_deficient == "drop" else require_full_rank(full)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
-    likelihood, reads = full, 0
+    likelihood = full
     if report.dependent:
         likelihood = LinearLikelihood.from_source(SelectedSource(source, report.kept), noise)
-        reads = full.reads
     if start is not None:
         start = as_vector(start, "start", len(source.names))[list(report.kept)]
     optimizer = Exact() if optimizer is None else optimizer
     solution = optimizer.minimize(likelihood, start)
-    before = likelihood.reads
     constant = 0 if design.intercept else _constant_column(likelihood)
-    reads += likelihood.reads - before
     result = Fit(
         solution=solution,
         names=tuple(source.names),
@@ -165,7 +164,7 @@ def fit(
         log_precision=likelihood.log_precision,
         constant=constant,
         optimizer=repr(optimizer),
-        reads=solution.reads + max(likelihood.reads - solution.reads, 0) + reads,
+        reads=likelihood.reads + (full.reads if report.dependent else 0),
     )
     _warn(result, report)
     return result
@@ -195,7 +194,9 @@ def _source(
     use_intercept = True if intercept is None else intercept
     if not isinstance(use_intercept, (bool, np.bool_)):
         raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
-    return build_source(X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights)
+    return build_source(
+        X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights
+    )
 
 
 def _constant_column(likelihood: LinearLikelihood) -> int | None:
@@ -215,8 +216,8 @@ def _constant_column(likelihood: LinearLikelihood) -> int | None:
 def _warn(result: Fit, report: RankReport) -> None:
     if report.doubtful:
         warnings.warn(
-            f"the columns are so nearly collinear (smallest singular value {report.smallest:.2g} at "
-            f"unit norm, cutoff {report.cutoff:.2g}) that a little more would make them dependent; "
+            f"the columns are so nearly collinear (smallest singular value {report.smallest:.2g} "
+            f"at unit norm, cutoff {report.cutoff:.2g}) that a little more would make them dependent; "
             "centre or drop columns",
             NumericalWarning,
             stacklevel=3,
@@ -225,8 +226,8 @@ def _warn(result: Fit, report: RankReport) -> None:
     if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:
         worst = int(np.argmax(rounding))
         warnings.warn(
-            f"rounding may have moved the coefficient of {result.certificate.names[worst]!r} by up to "
-            f"{rounding[worst]:.2g} of its standard errors (worst case): centre the columns or "
+            f"rounding may have moved the coefficient of {result.certificate.names[worst]!r} by up "
+            f"to {rounding[worst]:.2g} of its standard errors (worst case): centre the columns or "
             "subtract a common offset",
             NumericalWarning,
             stacklevel=3,
@@ -316,10 +317,13 @@ def certify(
     slopes_only = not (intercept is None or isinstance(intercept, (bool, np.bool_)))
     if isinstance(X, str) and intercept is not None:
         raise InvalidInput(
-            "a formula says whether there is an intercept, and params[0] is it: leave out intercept="
+            "a formula says whether there is an intercept, and params[0] is it: "
+            "leave out intercept="
         )
     if noise is not None and not isinstance(noise, Gaussian):
-        raise InvalidInput(f"noise must be Gaussian(), the only one with a certificate; not {noise!r}")
+        raise InvalidInput(
+            f"noise must be Gaussian(), the only one with a certificate; not {noise!r}"
+        )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     has_intercept = True if slopes_only else intercept
     source, _ = _source(X, y, has_intercept, None, weights, missing)
@@ -354,5 +358,3 @@ def _number(value: Any, what: str) -> float:
     if array.size != 1 or array.dtype.kind not in "fiu" or not math.isfinite(array.item()):
         raise InvalidInput(f"{what} must be one finite number, not {value!r}")
     return float(array.item())
-
-

@@ -87,12 +87,9 @@ class Source(Protocol):
         Whether `blocks` can be called more than once.
     """
 
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def n_rows(self) -> int | None: ...
-    @property
-    def rereadable(self) -> bool: ...
+    names: tuple[str, ...]
+    n_rows: int | None
+    rereadable: bool
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
@@ -127,8 +124,6 @@ class ArraySource:
         weights, or two columns of one name.
     """
 
-    rereadable = True
-
     def __init__(
         self,
         X: Array,
@@ -159,8 +154,8 @@ class ArraySource:
             names = [f"x{j + 1}" for j in range(k)]
         if len(names) != k:
             raise InvalidInput(f"{len(names)} names for the {k} columns of X")
-        self.intercept = bool(intercept)
-        self.names = (*(["Intercept"] if intercept else []), *map(str, names))
+        self.intercept, self.rereadable = bool(intercept), True
+        self.names: tuple[str, ...] = (*(["Intercept"] if intercept else []), *map(str, names))
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
             raise InvalidInput(
@@ -214,7 +209,7 @@ class ArraySource:
             raise InvalidInput("there are no rows: the data is empty or every weight is zero")
         frequency = self._weights["frequency"]
         if frequency is None:
-            self.n_rows = self._n_physical
+            self.n_rows: int | None = self._n_physical
         else:
             self.n_rows = int(np.asarray(to_numpy(frequency)[rows], dtype=np.float64).sum())
 

@@ -124,7 +124,7 @@ class LinearLikelihood:
         gradient : array, shape (p + 1,)
             Eq. (3.5), in the namespace of the block.
         """
-        xp, beta, gamma, z, k, root_w = self._standardise(theta, block)
+        xp, gamma, z, k, root_w = self._standardise(theta, block)
         psi = self.noise.psi(z)
         value = self.noise.rho(z) + gamma - xp.log(root_w)
         by_beta = -(block.X.T @ (k * root_w * psi)) * xp.exp(-gamma)
@@ -132,7 +132,7 @@ class LinearLikelihood:
         return xp.sum(k * value), xp.concat([by_beta, xp.reshape(by_gamma, (1,))])
 
     def _standardise(self, theta: Array, block: Block) -> tuple[Any, ...]:
-        """β, γ, z = √w (y − Xβ)/σ, frequencies k and √w, in the namespace of the block."""
+        """Namespace, γ, z = √w (y − Xβ)/σ, frequencies k and √w, all of one block."""
         xp = namespace(block.X, block.y)
         theta = as_float(xp, xp.asarray(theta, device=device(block.X)))
         p = block.X.shape[1]
@@ -146,7 +146,7 @@ class LinearLikelihood:
         k = ones if block.frequency is None else block.frequency
         root_w = ones if block.precision is None else xp.sqrt(block.precision)
         z = root_w * (block.y - block.X @ beta) * xp.exp(-gamma)
-        return xp, beta, gamma, z, k, root_w
+        return xp, gamma, z, k, root_w
 
     def nll(self, theta: Array) -> float:
         """Negative log-likelihood, the sum over rows with all constants, Eqs. (1.4) and (1.5).
@@ -175,7 +175,7 @@ class LinearLikelihood:
         """Second derivative of `nll`, shape (p + 1, p + 1), Eq. (3.7)."""
         total = np.zeros((self.n_params + 1,) * 2)
         for block in self._blocks():
-            xp, _, gamma, z, k, root_w = self._standardise(theta, block)
+            xp, gamma, z, k, root_w = self._standardise(theta, block)
             psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
             curvature = xp.reshape(k * root_w**2 * dpsi, (-1, 1))
             X = block.X * xp.exp(-gamma)  # before the product, which could overflow

@@ -38,7 +38,10 @@ class Noise(Protocol):
     symmetric: ClassVar[bool]
 
     @property
-    def fisher(self) -> tuple[float, float, float]: ...
+    def fisher(self) -> tuple[float, float, float]:
+        """E[ψ²], E[ψ(zψ − 1)], E[(zψ − 1)²]."""
+        ...
+
     def rho(self, z: Array) -> Array:
         """−log f₀(z), constants kept; (m,) -> (m,), like the others."""
         ...

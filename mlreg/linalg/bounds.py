@@ -41,7 +41,7 @@ def coefficient_bound(R: F64, beta: F64, norm_y: float, norm_r: float, epsilon: 
         the residual standard error gives standard errors. Infinite where ε is so
         large against the conditioning that a first-order statement means nothing.
     """
-    unit, norms = unit_columns(R)
+    unit, _ = unit_columns(R)
     p = len(R)
     inverse = solve_upper(unit, np.eye(p))
     contraction = epsilon * np.linalg.norm(inverse) * np.sqrt(p)

@@ -97,7 +97,7 @@ class Optimizer(Protocol):
     """A frozen configuration that minimises the NLL of a likelihood."""
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
-        """Minimise; ``start`` are coefficients, shape (p,). Never raises for a numerical outcome."""
+        """Minimise from coefficients ``start``, shape (p,); a numerical failure is a `Status`."""
         ...
 
 

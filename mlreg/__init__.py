@@ -1,0 +1,78 @@
+"""Maximum-likelihood linear regression that can be audited.
+
+>>> import mlreg as ml
+>>> longley = ml.datasets.longley()
+>>> fit = ml.fit(longley.X, longley.y)
+>>> fit.status.code
+'converged'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlreg import datasets as datasets
+    from mlreg import likelihood as likelihood
+    from mlreg import verify as verify
+    from mlreg.certificate import Certificate as Certificate
+    from mlreg.errors import DataNeeded as DataNeeded
+    from mlreg.errors import InvalidInput as InvalidInput
+    from mlreg.errors import InvalidType as InvalidType
+    from mlreg.errors import MissingDependency as MissingDependency
+    from mlreg.errors import MlregError as MlregError
+    from mlreg.errors import NumericalWarning as NumericalWarning
+    from mlreg.errors import RankDeficient as RankDeficient
+    from mlreg.estimate import Fit as Fit
+    from mlreg.estimate import load as load
+    from mlreg.fitting import certify as certify
+    from mlreg.fitting import fit as fit
+    from mlreg.likelihood.blocks import ArraySource as ArraySource
+    from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
+    from mlreg.likelihood.noise import Gaussian as Gaussian
+    from mlreg.optimizers.exact import Exact as Exact
+    from mlreg.optimizers.scipy_minimize import Scipy as Scipy
+    from mlreg.optimizers.sgd import SGD as SGD
+    from mlreg.optimizers.sgd import stable_learning_rate as stable_learning_rate
+
+__version__ = "0.1.0"
+
+# Where each public name lives; loaded on first use, so that `import mlreg` is quick.
+_HOMES = {
+    "ArraySource": "mlreg.likelihood.blocks",
+    "Certificate": "mlreg.certificate",
+    "DataNeeded": "mlreg.errors",
+    "Exact": "mlreg.optimizers.exact",
+    "Fit": "mlreg.estimate",
+    "Gaussian": "mlreg.likelihood.noise",
+    "InvalidInput": "mlreg.errors",
+    "InvalidType": "mlreg.errors",
+    "LinearLikelihood": "mlreg.likelihood.linear",
+    "MissingDependency": "mlreg.errors",
+    "MlregError": "mlreg.errors",
+    "NumericalWarning": "mlreg.errors",
+    "RankDeficient": "mlreg.errors",
+    "SGD": "mlreg.optimizers.sgd",
+    "Scipy": "mlreg.optimizers.scipy_minimize",
+    "certify": "mlreg.fitting",
+    "datasets": "",
+    "fit": "mlreg.fitting",
+    "likelihood": "",
+    "load": "mlreg.estimate",
+    "stable_learning_rate": "mlreg.optimizers.sgd",
+    "verify": "",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mlreg' has no attribute {name!r}")
+    home = _HOMES[name]
+    value = getattr(import_module(home), name) if home else import_module(f"mlreg.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

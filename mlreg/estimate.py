@@ -1,0 +1,507 @@
+"""`Fit`: what ``mlreg.fit`` returns."""
+
+import json
+import math
+import os
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.certificate import Certificate, LeastSquares
+from mlreg.data.design import Design, design_from_dict
+from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
+from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
+from mlreg.inference.prediction import Prediction, leverage_root
+from mlreg.inference.summary import summary
+from mlreg.likelihood.blocks import SelectedSource, Source, to_numpy
+from mlreg.likelihood.noise import Gaussian
+from mlreg.linalg.rank import Dependence, RankReport
+from mlreg.linalg.triangle import Triangle, norm, solve_upper
+from mlreg.optimizers.solution import History, Solution, Status
+
+__all__ = ["Fit", "load"]
+
+F64 = NDArray[np.float64]
+FORMAT, VERSION = "mlreg.Fit", 1
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted linear model with Gaussian noise.
+
+    Coefficients that were left out as dependent (``rank_deficient="drop"``) are
+    NaN, and everything else is as if their columns had not been there.
+
+    Attributes
+    ----------
+    solution : Solution
+        What the optimizer returned, for the columns that were kept.
+    names : tuple of str
+        Names of all columns of the design.
+    R : Triangle
+        Triangular factor of [X y], the sufficient statistic of the model.
+    source : Source or None
+        The rows, by reference; None after `load`.
+    design : Design
+        Makes rows of the design from new data.
+    rank_report : RankReport
+        Which columns were kept, and what the others are combinations of.
+    n_rows : int
+        Observations n: the sum of the frequency weights.
+    log_precision : float
+        Σ log w of the precision weights.
+    constant : int or None
+        Position, among the kept columns, of the intercept or of a constant column.
+    optimizer : str
+        The configuration that was used.
+    reads : int
+        Passes over the data.
+    """
+
+    solution: Solution
+    names: tuple[str, ...]
+    R: Triangle
+    source: Source | None
+    design: Design
+    rank_report: RankReport
+    n_rows: int
+    log_precision: float
+    constant: int | None
+    optimizer: str
+    reads: int
+
+    # What was estimated
+
+    @property
+    def params(self) -> F64:
+        """Coefficients β, shape (p,), in units of y per unit of the column."""
+        return self._spread(self.solution.theta[:-1])
+
+    @property
+    def sigma(self) -> float:
+        """MLE of the noise scale, √(RSS/n), Eq. (2.3), in units of y."""
+        return float(np.exp(self.solution.theta[-1]))
+
+    @property
+    def rank(self) -> int:
+        """Number of coefficients that were estimated."""
+        return len(self.rank_report.kept)
+
+    @property
+    def df_resid(self) -> int:
+        """Residual degrees of freedom, n − rank."""
+        return self.n_rows - self.rank
+
+    @property
+    def rss(self) -> float:
+        """Residual sum of squares at `params`, rows weighted, in units of y²."""
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(self._residual_norm**2, 2 * self._ls.scale_y))
+
+    @property
+    def residual_std_error(self) -> float:
+        """√(RSS/(n − p)), Eq. (2.4), in units of y; NaN where n = p."""
+        return self.sigma * math.sqrt(self.n_rows / self.df_resid) if self.df_resid else math.nan
+
+    # How well it explains the data
+
+    @property
+    def nll(self) -> float:
+        """Negative log-likelihood at (params, sigma); −inf for a perfect fit, where σ̂ = 0."""
+        if self.status.code == "perfect-fit":
+            return -math.inf
+        each = 0.5 * math.log(2 * math.pi) + float(self.solution.theta[-1]) + 0.5
+        return self.n_rows * each - 0.5 * self.log_precision
+
+    @property
+    def log_likelihood(self) -> float:
+        """−nll, natural logarithm, all constants kept."""
+        return -self.nll
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2·nll + 2(rank + 1): σ counts as a parameter."""
+        return 2 * self.nll + 2 * (self.rank + 1)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, 2·nll + log(n)·(rank + 1)."""
+        return 2 * self.nll + math.log(self.n_rows) * (self.rank + 1)
+
+    @property
+    def r_squared(self) -> float:
+        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero."""
+        total = self._total_norm
+        return 1 - (self._residual_norm / total) ** 2 if total else math.nan
+
+    @property
+    def r_squared_adj(self) -> float:
+        """R² with both sums of squares divided by their degrees of freedom."""
+        total_df = self.n_rows - (self.constant is not None)
+        return 1 - (1 - self.r_squared) * total_df / self.df_resid if self.df_resid else math.nan
+
+    @property
+    def f_test(self) -> FTest:
+        """Test that all coefficients but the constant are zero."""
+        explained = (self._total_norm - self._residual_norm) * (
+            self._total_norm + self._residual_norm
+        )
+        residual = 0.0 if self.status.code == "perfect-fit" else self._residual_norm**2
+        df_model = self.rank - (self.constant is not None)
+        return f_test(explained, residual, df_model, self.df_resid)
+
+    # What the estimate is worth
+
+    @property
+    def std_errors(self) -> F64:
+        """Standard errors s·√diag((XᵀX)⁻¹) of the MLE, shape (p,); NaN for a perfect fit.
+
+        s is taken at the MLE, not at `params`: an optimizer that stopped early
+        does not make the data less informative. `certificate` counts in these.
+        """
+        spread = np.linalg.norm(self._inverse, axis=1)
+        return self._spread(self._ls.unscale(spread * self._s))
+
+    def covariance(self, kind: Literal["expected"] = "expected") -> F64:
+        """Covariance of the coefficients, shape (p, p), in the units of their products.
+
+        Parameters
+        ----------
+        kind : "expected"
+            s²(XᵀX)⁻¹, the inverse of the expected information, Eq. (3.4), with
+            s² in the place of σ̂².
+        """
+        if kind != "expected":
+            raise InvalidInput(f"kind must be 'expected', the only one so far; not {kind!r}")
+        rows = np.array([self._ls.unscale(c) for c in (self._inverse * self._s).T]).T
+        full = np.full((len(self.names),) * 2, np.nan)
+        kept = list(self.rank_report.kept)
+        with np.errstate(over="ignore"):
+            full[np.ix_(kept, kept)] = rows @ rows.T
+        return full
+
+    @property
+    def t_values(self) -> F64:
+        """params / std_errors."""
+        return self.params / self.std_errors
+
+    @property
+    def p_values(self) -> F64:
+        """Two-sided p values of the t values, with n − p degrees of freedom."""
+        return t_p_values(self.t_values, self.df_resid)
+
+    def conf_int(self, level: float = 0.95) -> F64:
+        """Confidence intervals params ± t·std_errors, shape (p, 2), Eq. (2.5)."""
+        return t_interval(self.params, self.std_errors, level, self.df_resid)
+
+    # How it came about
+
+    @property
+    def status(self) -> Status:
+        """Why the optimizer stopped."""
+        return self.solution.status
+
+    @property
+    def certificate(self) -> Certificate:
+        """How far `params` is from the MLE."""
+        return self.solution.certificate
+
+    @property
+    def history(self) -> History:
+        """The way of the optimizer."""
+        return self.solution.history
+
+    # Predictions
+
+    @overload
+    def predict(self, X_new: Any) -> F64: ...
+    @overload
+    def predict(
+        self, X_new: Any, interval: Literal["mean", "prediction"], level: float = 0.95
+    ) -> Prediction: ...
+    def predict(
+        self,
+        X_new: Any,
+        interval: Literal["mean", "prediction"] | None = None,
+        level: float = 0.95,
+    ) -> F64 | Prediction:
+        """Mean of the response at new rows, and limits for it.
+
+        Parameters
+        ----------
+        X_new : array, dataframe or table
+            The columns that the model was fitted with, without the intercept;
+            matched by name where it had names. One row may be one-dimensional.
+        interval : "mean" or "prediction", optional
+            Limits for the expected response, or for a new observation (of
+            precision one).
+        level : float
+            Probability that the interval covers it.
+
+        Returns
+        -------
+        ndarray, shape (m,); or Prediction
+            In the units of the response.
+
+        Raises
+        ------
+        InvalidInput
+            Columns missing, NaN, or categories that the fit has not seen.
+
+        Warns
+        -----
+        NumericalWarning
+            Columns were left out as dependent, and the new rows do not obey that dependence.
+        """
+        if interval not in (None, "mean", "prediction"):
+            raise InvalidInput(f"interval must be None, 'mean' or 'prediction', not {interval!r}")
+        rows = self.design.matrix(X_new)
+        self._check_dependence(rows)
+        kept = rows[:, list(self.rank_report.kept)]
+        mean = kept @ self.solution.theta[:-1]
+        if interval is None:
+            return mean
+        half = leverage_root(self.R, kept)
+        if interval == "prediction":
+            half = np.hypot(half, 1.0)
+        half = half * t_quantile(level, self.df_resid) * np.ldexp(self._s, self._ls.scale_y)
+        return Prediction(mean, mean - half, mean + half)
+
+    def fitted_values(self) -> F64:
+        """Xβ for the rows of the fit, in their order, shape (rows,)."""
+        return np.concatenate([mean for mean, _ in self._rows()])
+
+    def residuals(self) -> F64:
+        """y − Xβ for the rows of the fit (not weighted), in their order, shape (rows,)."""
+        return np.concatenate([y - mean for mean, y in self._rows()])
+
+    # Reports
+
+    def summary(self, level: float = 0.95) -> str:
+        """The fit as a text table, with the certificate under it."""
+        return summary(self, level)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<Fit: {self.rank} coefficients, {self.n_rows} rows, {self.status.code}>"
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """Coefficients as a pandas DataFrame, a row each.
+
+        Columns ``estimate``, ``std_error``, ``t_value``, ``p_value``, ``lower``, ``upper``.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingDependency("to_frame needs pandas: pip install pandas") from error
+        lower, upper = self.conf_int(level).T
+        columns = {
+            "estimate": self.params,
+            "std_error": self.std_errors,
+            "t_value": self.t_values,
+            "p_value": self.p_values,
+            "lower": lower,
+            "upper": upper,
+        }
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="name"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the rows, as plain numbers and strings, exactly."""
+        s, c = self.solution, self.certificate
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "mlreg": version("mlreg"),
+            "optimizer": self.optimizer,
+            "names": list(self.names),
+            "n_rows": self.n_rows,
+            "log_precision": self.log_precision,
+            "constant": self.constant,
+            "reads": self.reads,
+            "design": self.design.to_dict(),
+            "theta": s.theta.tolist(),
+            "status": [s.status.code, s.status.message],
+            "history": [s.history.unit, s.history.mean_nll.tolist(), s.history.distance.tolist()],
+            "solution_reads": s.reads,
+            "certificate": {
+                "distance": c.distance,
+                "per_param": c.per_param.tolist(),
+                "sigma_distance": c.sigma_distance,
+                "log_likelihood_gap": c.log_likelihood_gap,
+                "rounding": c.rounding.tolist(),
+                "exact": c.exact,
+            },
+            "rank": {
+                "kept": list(self.rank_report.kept),
+                "dependent": [[d.column, list(d.terms)] for d in self.rank_report.dependent],
+                "smallest": self.rank_report.smallest,
+                "cutoff": self.rank_report.cutoff,
+                "n_rows": self.rank_report.n_rows,
+            },
+            "triangle": {
+                "R": self.R.R.tolist(),
+                "exponent": self.R.exponent.tolist(),
+                "n_rows": self.R.n_rows,
+                "n_blocks": self.R.n_blocks,
+                "block_rows": self.R.block_rows,
+            },
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything but the rows to a JSON file, from which `load` restores it exactly."""
+        text = json.dumps(_encode(self.to_dict()), allow_nan=False)
+        # First beside the target, then in its place: an interrupted save leaves the old file whole.
+        target = Path(path)
+        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    # Helpers
+
+    @cached_property
+    def _ls(self) -> LeastSquares:
+        p = self.rank
+        beta = solve_upper(self.R.R[:p, :p], self.R.R[:p, p])
+        return LeastSquares(self.R, self.n_rows, beta, self.rank_report)
+
+    @cached_property
+    def _inverse(self) -> F64:
+        return solve_upper(self._ls.R, np.eye(self.rank))
+
+    @property
+    def _s(self) -> float:
+        """Residual standard error at the MLE in scaled units; NaN where there is none."""
+        return self._ls.s or math.nan
+
+    @cached_property
+    def _residual_norm(self) -> float:
+        """√RSS at `params`, in scaled units."""
+        return math.hypot(self._ls.norm_r, norm(self._ls.contrast(self.solution.theta[:-1])))
+
+    @cached_property
+    def _total_norm(self) -> float:
+        """√TSS, in scaled units; about the mean where there is a constant column."""
+        y = self.R.R[:, -1]
+        if self.constant is not None:
+            c = self.R.R[:, self.constant]
+            y = y - c * (c @ y / (c @ c))
+        return float(np.linalg.norm(y))
+
+    def _spread(self, kept: F64) -> F64:
+        """Values of the kept columns in their places among all, NaN for the others."""
+        out = np.full(len(self.names), np.nan)
+        out[list(self.rank_report.kept)] = kept
+        return out
+
+    def _check_dependence(self, rows: F64) -> None:
+        for d in self.rank_report.dependent:
+            parts = np.array([c * rows[:, j] for c, j in d.terms]).reshape(-1, len(rows))
+            x = rows[:, d.column]
+            scale = np.abs(x) + np.abs(parts).sum(axis=0)
+            off = np.abs(x - parts.sum(axis=0)) > 1e-9 * scale
+            if off.any():
+                warnings.warn(
+                    f"{int(off.sum())} rows, first row {int(off.argmax())}, do not obey "
+                    f"{self.rank_report.describe(self.names)!r}, which held in the fit: the fit "
+                    "cannot tell what happens there, and the prediction ignores "
+                    f"{self.names[d.column]!r}",
+                    NumericalWarning,
+                    stacklevel=3,
+                )
+
+    def _rows(self) -> Any:
+        if self.source is None:
+            raise DataNeeded("this fit was loaded without its rows: use predict(X) on the data")
+        kept = self.rank_report.kept
+        source = SelectedSource(self.source, kept) if self.rank_report.dependent else self.source
+        for block in source.blocks():
+            yield to_numpy(block.X) @ self.solution.theta[:-1], to_numpy(block.y)
+
+
+def load(path: str | os.PathLike[str]) -> Fit:
+    """Restore a fit that `Fit.save` wrote; it has everything but its rows.
+
+    Raises
+    ------
+    InvalidInput
+        Not such a file, or one of a later version.
+    """
+    try:
+        d = _decode(json.loads(Path(path).read_text(encoding="utf-8")))
+        kind, number = d["format"], d["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{os.fspath(path)!r} is not a fit saved by mlreg") from error
+    if kind != FORMAT or number != VERSION:
+        raise InvalidInput(
+            f"{os.fspath(path)!r} holds {kind} of version {number}; this mlreg reads {FORMAT} "
+            f"{VERSION}: load it with mlreg {d.get('mlreg', 'of that version')}"
+        )
+    kept = tuple(d["rank"]["kept"])
+    certificate = d["certificate"]
+    for key in ("per_param", "rounding"):
+        certificate[key] = np.array(certificate[key], dtype=np.float64)
+    unit, mean_nll, distance = d["history"]
+    triangle = d["triangle"]
+    return Fit(
+        solution=Solution(
+            np.array(d["theta"], dtype=np.float64),
+            Gaussian(),
+            Status(*d["status"]),
+            Certificate(**certificate, names=tuple(d["names"][j] for j in kept)),
+            History(unit, np.array(mean_nll), np.array(distance)),
+            d["solution_reads"],
+        ),
+        names=tuple(d["names"]),
+        R=replace(
+            Triangle(np.array(triangle["R"]), np.array(triangle["exponent"])),
+            **{key: triangle[key] for key in ("n_rows", "n_blocks", "block_rows")},
+        ),
+        source=None,
+        design=design_from_dict(d["design"]),
+        rank_report=RankReport(
+            len(kept),
+            kept,
+            tuple(
+                Dependence(column, tuple((float(c), int(j)) for c, j in terms))
+                for column, terms in d["rank"]["dependent"]
+            ),
+            d["rank"]["smallest"],
+            d["rank"]["cutoff"],
+            d["rank"]["n_rows"],
+        ),
+        n_rows=d["n_rows"],
+        log_precision=d["log_precision"],
+        constant=d["constant"],
+        optimizer=d["optimizer"],
+        reads=d["reads"],
+    )
+
+
+def _encode(value: Any) -> Any:
+    """JSON has no infinities and no NaN: they become {"float": "inf"}."""
+    if isinstance(value, dict):
+        return {key: _encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(float(value))}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"float"}:
+            return float(value["float"])
+        return {key: _decode(item) for key, item in value.items()}
+    return [_decode(item) for item in value] if isinstance(value, list) else value
