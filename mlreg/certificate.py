@@ -132,8 +132,14 @@ class LeastSquares:
 
     @property
     def perfect(self) -> bool:
-        """Whether the residuals are within their rounding bound, so that σ̂ is no estimate."""
-        return self.df_resid <= 0 or self.norm_r <= self.residual_bound
+        """Whether the residuals are within their rounding bound, so that σ̂ is no estimate.
+
+        A residual above a millionth of the response is never called perfect: nearly
+        collinear columns can push the worst-case bound up there, and then it is
+        the certificate's `rounding` that has something to say.
+        """
+        limit = min(self.residual_bound, 1e-6 * self.norm_y)
+        return self.df_resid <= 0 or self.norm_r <= limit
 
     @property
     def s(self) -> float:
@@ -195,14 +201,14 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
     report = judge_rank(likelihood)
     if report.dependent:
         names = likelihood.source.names
-        found = report.describe(names)
         if report.n_rows < len(names):
-            found = f"{report.n_rows} rows cannot determine {len(names)} coefficients"
-        raise RankDeficient(
-            f"the columns of the design are linearly dependent, so the coefficients are not "
-            f"unique: {found}. Remove a column, or use rank_deficient='drop'",
-            report,
-        )
+            why = f"{report.n_rows} rows cannot determine {len(names)} coefficients. Add rows, or remove"
+        else:
+            why = (
+                "the columns of the design are linearly dependent, so the coefficients are not "
+                f"unique: {report.describe(names)}. Remove"
+            )
+        raise RankDeficient(f"{why} columns, or use rank_deficient='drop'", report)
     return report
 
 
@@ -280,25 +286,31 @@ def judge(
     n, p = ls.n_rows, len(ls.beta)
     inverse = solve_upper(ls.R, np.eye(p))
     spread = np.linalg.norm(inverse, axis=1)  # √Gⱼⱼ, so that s·spread are standard errors
+    rounding = np.full(p, np.inf)
+    if not ls.perfect:
+        bound = coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, ls.triangle.epsilon)
+        rounding = bound / ls.s
+    if not np.isfinite(contrast).all():  # beyond floating point, and so beyond any number
+        inf = math.inf
+        return Certificate(inf, np.full(p, inf), inf, inf, rounding, True, names)
     error, each = norm(contrast), np.abs(inverse @ contrast) / spread
     if ls.perfect:
         # Standard errors are zero: any error that is not rounding is infinitely many of them.
         each = np.where(each <= ls.residual_bound, 0.0, np.inf)
         distance = 0.0 if error <= ls.residual_bound else math.inf
-        return Certificate(distance, each, distance, distance, np.full(p, np.inf), True, names)
+        return Certificate(distance, each, distance, distance, rounding, True, names)
     ratio = error / ls.norm_r  # RSS/RSS_min = 1 + ratio², Eq. (5.4)
     half_log = 0.5 * math.log1p(ratio * ratio) if ratio < 1e150 else math.log(ratio)
     if sigma is not None:
         log_ratio = math.log(sigma) - ls.log_sigma()
     else:
         log_ratio = half_log
-    bound = coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, ls.triangle.epsilon)
     return Certificate(
         distance=error / ls.s,
         per_param=each / ls.s,
         sigma_distance=math.sqrt(2 * n) * abs(log_ratio),
         log_likelihood_gap=n * half_log,
-        rounding=bound / ls.s,
+        rounding=rounding,
         exact=True,
         names=names,
     )

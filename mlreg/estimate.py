@@ -6,13 +6,13 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg import __version__
 from mlreg.certificate import Certificate, LeastSquares
 from mlreg.data.design import Design, design_from_dict
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
@@ -138,7 +138,9 @@ class Fit:
     def r_squared(self) -> float:
         """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero."""
         total = self._total_norm
-        return 1 - (self._residual_norm / total) ** 2 if total else math.nan
+        if total <= self.R.epsilon * self._ls.norm_y:
+            return math.nan  # the response is constant: there is nothing to explain
+        return 1 - (self._residual_norm / total) ** 2
 
     @property
     def r_squared_adj(self) -> float:
@@ -319,7 +321,7 @@ class Fit:
         return {
             "format": FORMAT,
             "version": VERSION,
-            "mlreg": version("mlreg"),
+            "mlreg": __version__,
             "optimizer": self.optimizer,
             "names": list(self.names),
             "n_rows": self.n_rows,

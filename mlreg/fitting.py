@@ -217,8 +217,8 @@ def _warn(result: Fit, report: RankReport) -> None:
     if report.doubtful:
         warnings.warn(
             f"the columns are so nearly collinear (smallest singular value {report.smallest:.2g} "
-            f"at unit norm, cutoff {report.cutoff:.2g}) that a little more would make them dependent; "
-            "centre or drop columns",
+            f"at unit norm, cutoff {report.cutoff:.2g}) that a little more "
+            "would make them dependent; centre or drop columns",
             NumericalWarning,
             stacklevel=3,
         )

@@ -133,6 +133,8 @@ def _is_series(values: Any) -> bool:
     """Whether the object is one column of a dataframe library or of Arrow."""
     if isinstance(values, Table) or is_frame(values):
         return False
-    return hasattr(values, "__arrow_c_stream__") or (
-        hasattr(values, "to_numpy") and hasattr(values, "dtype")
-    ) or hasattr(values, "__arrow_c_array__")
+    return (
+        hasattr(values, "__arrow_c_stream__")
+        or (hasattr(values, "to_numpy") and hasattr(values, "dtype"))
+        or hasattr(values, "__arrow_c_array__")
+    )

@@ -14,7 +14,14 @@ import numpy as np
 from mlreg.data.columns import Categories, Column, Unusable
 from mlreg.errors import InvalidInput, InvalidType, MissingDependency
 
-__all__ = ["ArrowColumns", "NoSuchFile", "has_pyarrow", "read_file", "stream_column", "stream_table"]
+__all__ = [
+    "ArrowColumns",
+    "NoSuchFile",
+    "has_pyarrow",
+    "read_file",
+    "stream_column",
+    "stream_table",
+]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")

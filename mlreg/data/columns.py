@@ -139,6 +139,7 @@ def as_number(column: Column, what: str, names: Sequence[str] | None = None) -> 
     if isinstance(column, Unusable):
         raise InvalidType(f"{what} holds {column.kind}, not numbers: leave it out or convert it")
     kind = column.dtype.kind
+    exact: NDArray[np.bool_] | None
     if kind in "SUT":
         _refuse_text(column.astype(object), what, names)
     if kind == "c":
@@ -176,15 +177,23 @@ def _place(index: tuple[int, ...], names: Sequence[str] | None) -> str:
     return f"row {index[0]}, column {names[index[1]] if names else f'x{index[1] + 1}'!r}"
 
 
+def reads_as_number(text: object) -> bool:
+    """Whether a text is the numeral of a number, such as ``"1.5"``."""
+    try:
+        float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return any(character.isdigit() for character in str(text))
+
+
 def _refuse_text(a: NDArray[Any], what: str, names: Sequence[str] | None) -> None:
-    for index in np.ndindex(a.shape):
-        if isinstance(a[index], (str, bytes)):
-            raise InvalidType(
-                f"{what} holds text, first {a[index]!r} at {_place(index, names)}: "
-                "give numbers; for categories use a formula with C(column)"
-            )
-    if a.size == 0:
-        raise InvalidType(f"{what} is an empty array of text: give numbers")
+    texts = [i for i in np.ndindex(a.shape) if isinstance(a[i], (str, bytes))]
+    # In a column of numbers that was read as text, the stray word is what to look for.
+    index = next((i for i in texts if not reads_as_number(a[i])), texts[0] if texts else None)
+    found = "" if index is None else f", first {a[index]!r} at {_place(index, names)}"
+    raise InvalidType(
+        f"{what} holds text{found}: give numbers; for categories use a formula with C(column)"
+    )
 
 
 def _from_objects(
@@ -247,7 +256,8 @@ def _warn_of_change(
     else:
         count = f"{int(changed.sum())} of {what}"
     warnings.warn(
-        f"{kind} change when read as float64: {count}; subtract an offset first to keep their digits",
+        f"{kind} change when read as float64: {count}; "
+        "subtract an offset first to keep their digits",
         NumericalWarning,
         stacklevel=4,
     )

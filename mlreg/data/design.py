@@ -32,11 +32,16 @@ class Design(Protocol):
     """
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:  # noqa: D102
+        ...
+
     @property
-    def intercept(self) -> bool: ...
+    def intercept(self) -> bool:  # noqa: D102
+        ...
+
     @property
-    def response(self) -> str: ...
+    def response(self) -> str:  # noqa: D102
+        ...
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design for new data, shape (m, p)."""
@@ -158,4 +163,6 @@ def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
             return FormulaDesign.from_dict(d)
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the saved design is damaged: {error!r}") from error
-    raise InvalidInput(f"the saved design is of unknown kind {kind!r}; save it again by this version")
+    raise InvalidInput(
+        f"the saved design is of unknown kind {kind!r}; save it again by this version"
+    )

@@ -61,7 +61,7 @@ def suggest(name: str, columns: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, columns, n=1)
     shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
     meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{meant}The columns are: {shown or 'none at all'}"
+    return f"{meant}the columns are: {shown or 'none at all'}"
 
 
 def is_frame(data: Any) -> bool:

@@ -37,6 +37,7 @@ def summary(fit: "Fit", level: float) -> str:
         f"Gaussian linear model of {fit.design.response}, fitted by {fit.optimizer}",
         f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients, "
         f"{fit.df_resid} residual degrees of freedom",
+        str(fit.status),
         rule,
         *table,
         rule,
@@ -50,7 +51,7 @@ def summary(fit: "Fit", level: float) -> str:
     ]
     if fit.rank_report.dependent:
         lines.append(f"left out as dependent: {fit.rank_report.describe(fit.names)}")
-    lines += [rule, str(fit.status), str(fit.certificate)]
+    lines += [rule, str(fit.certificate)]
     return "\n".join(lines)
 
 

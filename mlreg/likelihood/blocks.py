@@ -178,7 +178,7 @@ class ArraySource:
 
     @property
     def _n_physical(self) -> int:
-        return len(self._y) if self._rows is None else len(self._rows)
+        return int(self._y.shape[0]) if self._rows is None else len(self._rows)
 
     def _check_weights(self) -> None:
         keep = np.ones(self._n_physical, dtype=bool)
@@ -262,7 +262,8 @@ class ArraySource:
             index = xp.asarray(rows, device=device(a))
             return as_float(xp, xp.take(a, index, axis=0))
 
-        X, y = pick(self._X), pick(self._y)
+        X: Array = pick(self._X)
+        y: Array = pick(self._y)
         if self.intercept:
             ones = xp.ones((X.shape[0], 1), dtype=xp.float64, device=device(X))
             X = xp.concat([ones, X], axis=1)

@@ -152,19 +152,20 @@ def _bordered(xp: Any, square: Array, side: Array, corner: Array) -> Array:
 def _arrays(*values: Array) -> tuple[Any, ...]:
     """Namespace, and the values as its float64 (or complex128) arrays."""
     given = [np.asarray(v) if isinstance(v, (list, tuple)) else v for v in values]
-    arrays = [a for a in given if is_array_api_obj(a)]
-    # A NumPy scalar beside tensors (a fit's sigma, say) is a number, not another kind of array.
-    foreign = [a for a in arrays if not isinstance(a, np.generic)]
-    xp = namespace(*(foreign or arrays or [np.zeros(0)]))
-    where = device(foreign[0]) if foreign else None
+    # Python numbers and NumPy scalars (a fit's sigma, say) go with arrays of any kind.
+    arrays = [a for a in given if is_array_api_obj(a) and not isinstance(a, np.generic)]
+    xp = namespace(*(arrays or [np.zeros(0)]))
+    where = device(arrays[0]) if arrays else None
     out = []
     for a in given:
-        if not is_array_api_obj(a) or (isinstance(a, np.generic) and foreign):
-            kind = xp.complex128 if isinstance(a, complex) else xp.float64
-            a = xp.asarray(
-                complex(a) if kind == xp.complex128 else float(a), dtype=kind, device=where
-            )
-        out.append(as_float(xp, xp.asarray(a)))
+        if not is_array_api_obj(a) or isinstance(a, np.generic):
+            number = complex(a)
+            # the dtype is said: PyTorch's default would be single precision
+            if number.imag:
+                a = xp.asarray(number, dtype=xp.complex128, device=where)
+            else:
+                a = xp.asarray(number.real, dtype=xp.float64, device=where)
+        out.append(as_float(xp, a))
     return xp, *out
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from array_api_compat import device
+from array_api_compat import device, is_array_api_obj, is_numpy_array
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
@@ -134,7 +134,9 @@ class LinearLikelihood:
     def _standardise(self, theta: Array, block: Block) -> tuple[Any, ...]:
         """Namespace, γ, z = √w (y − Xβ)/σ, frequencies k and √w, all of one block."""
         xp = namespace(block.X, block.y)
-        theta = as_float(xp, xp.asarray(theta, device=device(block.X)))
+        if not is_array_api_obj(theta) or (is_numpy_array(theta) and not is_numpy_array(block.X)):
+            theta = xp.asarray(np.asarray(theta), device=device(block.X))
+        theta = as_float(xp, theta)
         p = block.X.shape[1]
         if theta.shape != (p + 1,):
             raise InvalidInput(
@@ -183,7 +185,7 @@ class LinearLikelihood:
             total[-1, :-1] += to_numpy(X.T @ (k * root_w * (psi + z * dpsi)))
             total[-1, -1] += float(xp.sum(k * z * (psi + z * dpsi)))
         total[:-1, -1] = total[-1, :-1]
-        return total
+        return np.asarray((total + total.T) / 2)  # the product above rounds its halves differently
 
     def information(self, theta: Array) -> F64:
         """Expected (Fisher) information, shape (p + 1, p + 1), Eqs. (3.4) and (3.6)."""

@@ -9,7 +9,7 @@ from mlreg.certificate import least_squares
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
-from mlreg.optimizers.solution import Solution, finish
+from mlreg.optimizers.solution import Solution, Status, finish
 
 __all__ = ["Exact"]
 
@@ -48,4 +48,9 @@ class Exact:
             )
         before = likelihood.reads
         ls = least_squares(likelihood)
-        return finish(likelihood, ls, ls.params, [ls.params], "solve", before)
+        lost = Status(
+            "stopped",
+            "rounding has moved the solution by more than 0.1 standard errors, for the columns are "
+            "nearly collinear: centre them, or subtract a common offset",
+        )
+        return finish(likelihood, ls, ls.params, [ls.params], "solve", before, lost)

@@ -1,0 +1,150 @@
+"""The loop: each page is a test. A display is read, and the Python below it holds it to account.
+
+In a page's Python, ``side``, ``size``, ``holds`` and ``agree`` speak of the display last read;
+``eq("1.4")`` speaks of any other. See latex.py for what they compute.
+"""
+
+import importlib.util
+import math
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sybil import Document, Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+HERE = Path(__file__).resolve().parent
+HEADING = re.compile(r"^### \((\d\.\d+)\) ", re.MULTILINE)
+U = 2.0**-53  # unit roundoff of float64
+DIGITS = 60
+
+_spec = importlib.util.spec_from_file_location("derivations_latex", HERE / "latex.py")
+assert _spec is not None
+assert _spec.loader is not None
+latex = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(latex)
+
+
+def exact(a: Any) -> Any:
+    """Floats, without rounding, as SymPy numbers of 60 digits; arrays as matrices."""
+    if isinstance(a, dict):
+        return {k: exact(v) for k, v in a.items()}
+    if isinstance(a, np.ndarray) and a.ndim:
+        return sp.Matrix(a.tolist()).applyfunc(lambda v: sp.Float(v, DIGITS))
+    return sp.Float(float(a), DIGITS) if isinstance(a, (float, np.floating)) else a
+
+
+def names(X: Any, y: Any, beta: Any, **others: Any) -> dict[str, Any]:
+    """What the displays call the parts of a model; x is the rows of X, as columns."""
+    n, p = X.shape
+    rows = [X[i, :].T for i in range(n)]
+    return {"X": X, "y": y, "beta": beta, "x": rows, "n": n, "p": p, "m": n, **others}
+
+
+def symbolic(n: int = 3, p: int = 2) -> dict[str, Any]:
+    """A model of symbols; sigma is exp(gamma), so that SymPy differentiates in gamma."""
+    X = sp.Matrix(n, p, lambda i, j: sp.Symbol(f"x{i}{j}", real=True))
+    y = sp.Matrix(n, 1, lambda i, _: sp.Symbol(f"y{i}", real=True))
+    beta = sp.Matrix(p, 1, lambda j, _: sp.Symbol(f"b{j}", real=True))
+    gamma = sp.Symbol("gamma", real=True)
+    return names(X, y, beta, gamma=gamma, sigma=sp.exp(gamma))
+
+
+def cases(count: int = 4, n: int = 6, p: int = 3, seed: int = 0) -> Iterator[SimpleNamespace]:
+    """Random models: float64 arrays for mlreg, and the same numbers exactly for the display.
+
+    ``by_sigma`` takes σ as given and γ = log σ; ``by_gamma`` takes γ as given and σ = exp γ.
+    ``integer`` data have exact sums; ``k`` and ``w`` are frequency and precision weights.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
+        beta, y = rng.normal(size=p), rng.normal(size=n)
+        sigma = float(rng.uniform(0.5, 2))
+        gamma = math.log(sigma)
+        k, w = rng.integers(1, 5, n).astype(float), rng.uniform(0.5, 2, n)
+        parts = exact({"X": X, "y": y, "beta": beta, "k": k, "w": w})
+        yield SimpleNamespace(
+            X=X,
+            y=y,
+            beta=beta,
+            sigma=sigma,
+            theta=np.append(beta, gamma),
+            k=k,
+            w=w,
+            by_sigma=names(**parts, sigma=exact(sigma), gamma=sp.log(exact(sigma))),
+            by_gamma=names(**parts, gamma=exact(gamma), sigma=sp.exp(exact(gamma))),
+        )
+
+
+def zero(a: Any) -> bool:
+    """Whether every entry vanishes identically."""
+    entries = list(a) if isinstance(a, sp.MatrixBase) else [a]
+    return all(sp.expand(sp.expand_log(sp.sympify(v), force=True)) == 0 for v in entries)
+
+
+def near(code: Any, value: Any, bound: Any) -> bool:
+    """Whether |code − value| ≤ bound, entry by entry; code is float64, value exact."""
+    got, want, most = (_entries(a) for a in (code, value, bound))
+    most = most * len(got) if len(most) == 1 else most
+    assert len(got) == len(want) == len(most), (len(got), len(want), len(most))
+    return all(abs(g - v) <= b for g, v, b in zip(got, want, most, strict=True))
+
+
+def _entries(a: Any) -> list[Any]:
+    if isinstance(a, (sp.MatrixBase, np.ndarray, list, tuple)):
+        return [sp.N(exact(v), DIGITS) for v in (a.ravel() if isinstance(a, np.ndarray) else a)]
+    return [sp.N(exact(a), DIGITS)]
+
+
+def _agree(text: str, code: Any, k: int, /, *, roundings: float, **values: Any) -> bool:
+    """Code equals side k up to ``roundings`` relative errors u in each of its terms."""
+    most = latex.size(text, k, **values) * roundings * U
+    return near(code, latex.side(text, k, **values), most)
+
+
+def display(text: str) -> dict[str, Any]:
+    """The functions that speak of one display."""
+    latex.sides(text)  # readable at all
+    functions = {f: partial(getattr(latex, f), text) for f in ("side", "size", "holds")}
+    return {"latex": text, "agree": partial(_agree, text), **functions}
+
+
+def eq(number: str) -> SimpleNamespace:
+    """The display of another equation."""
+    for page in HERE.glob("[0-9]-*.md"):
+        _, *parts = HEADING.split(page.read_text(encoding="utf-8"))
+        if number in parts[::2]:
+            section = parts[2 * parts[::2].index(number) + 1]
+            return SimpleNamespace(**display(section.split("```math\n")[1].split("```")[0]))
+    raise KeyError(number)
+
+
+def _read(example: Example) -> None:
+    example.namespace.update(display(str(example.parsed)))
+
+
+def _setup(namespace: dict[str, Any]) -> None:
+    helpers = (exact, names, symbolic, cases, zero, near, eq)
+    namespace.update({h.__name__: h for h in helpers}, np=np, sp=sp, U=U)
+
+
+sybil = Sybil(
+    parsers=[CodeBlockParser("math", _read), PythonCodeBlockParser()],
+    patterns=["*.md"],
+    setup=_setup,
+)
+pytest_collect_file = sybil.pytest()
+
+
+def run_page(path: Path) -> Iterator[tuple[Document, Example]]:
+    """The examples of a page, for a caller that evaluates them itself."""
+    document = sybil.parse(path)
+    _setup(document.namespace)
+    for example in document.examples():
+        yield document, example

@@ -1,0 +1,257 @@
+"""The command line: ``mlreg fit`` and ``mlreg certify``.
+
+Results go to stdout, everything else to stderr. Misuse is one line and exit
+status 2; an estimate that is not the MLE is exit status 1.
+"""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import mlreg as ml
+from mlreg.errors import InvalidInput, MlregError
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is returned.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name; those of the process by default.
+    """
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            arguments = _parser().parse_args(argv)
+            status: int = arguments.run(arguments)
+        for warning in caught:
+            print(f"mlreg: warning: {_one_line(warning.message)}", file=sys.stderr)
+        return status
+    except (MlregError, OSError) as error:
+        print(f"mlreg: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mlreg: interrupted", file=sys.stderr)
+        return 130
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="mlreg", description="Maximum-likelihood linear regression with a certificate."
+    )
+    parser.add_argument("--version", action="version", version=f"mlreg {ml.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    data = _Parser(add_help=False)
+    data.add_argument(
+        "data",
+        metavar="DATA",
+        help="CSV, Parquet or Arrow file; or a shipped data set: " + ", ".join(ml.datasets.names()),
+    )
+    data.add_argument(
+        "formula",
+        metavar="FORMULA",
+        nargs="?",
+        help='such as "y ~ x1 + C(group)"; a shipped data set has its own',
+    )
+    data.add_argument("--frequency-weights", metavar="COLUMN", help="k means k equal rows")
+    data.add_argument("--precision-weights", metavar="COLUMN", help="w means variance sigma^2/w")
+    data.add_argument(
+        "--missing",
+        choices=["raise", "drop"],
+        default="raise",
+        help="rows with missing values (default: raise)",
+    )
+    data.add_argument("--json", action="store_true", help="print JSON for machines")
+
+    fit = commands.add_parser("fit", parents=[data], help="fit a model and certify it")
+    fit.set_defaults(run=_fit)
+    fit.add_argument(
+        "--rank-deficient",
+        choices=["raise", "drop"],
+        default="raise",
+        help="columns that depend on earlier ones (default: raise)",
+    )
+    fit.add_argument("--level", type=float, default=0.95, help="of the intervals (default: 0.95)")
+    fit.add_argument("--save", metavar="FILE", help="write the fit to FILE, for mlreg.load")
+    fit.add_argument(
+        "--optimizer", choices=["exact", "sgd", "scipy"], default="exact", help="default: exact"
+    )
+    sgd = fit.add_argument_group("with --optimizer sgd")
+    sgd.add_argument("--learning-rate", type=float, help="required")
+    sgd.add_argument("--batch-size", type=_batch_size, help="a number or 'full' (default: 32)")
+    sgd.add_argument("--epochs", type=int, help="default: 3")
+    sgd.add_argument("--sampling", choices=["reshuffle", "replacement"], help="default: reshuffle")
+    sgd.add_argument("--seed", type=int, help="default: 0")
+    fit.add_argument_group("with --optimizer scipy").add_argument(
+        "--method", help="of scipy.optimize.minimize (default: trust-exact)"
+    )
+
+    certify = commands.add_parser(
+        "certify", parents=[data], help="how far given coefficients are from the MLE"
+    )
+    certify.set_defaults(run=_certify)
+    certify.add_argument(
+        "--params",
+        required=True,
+        metavar="B0,B1,...|FILE",
+        help="coefficients in the order of the formula, written --params=-1.5,2 ; or a JSON "
+        "file: a list, a mapping of names, or what --json or --save wrote",
+    )
+    certify.add_argument("--sigma", type=float, help="noise scale to certify too")
+    return parser
+
+
+def _batch_size(text: str) -> int | str:
+    return text if text == "full" else int(text)
+
+
+def _optimizer(arguments: argparse.Namespace) -> Any:
+    """The configuration, and an error for a flag that belongs to another optimizer."""
+    sgd = ["learning_rate", "batch_size", "epochs", "sampling", "seed"]
+    belongs = {"exact": [], "sgd": sgd, "scipy": ["method"]}[arguments.optimizer]
+    given = {k: v for k in [*sgd, "method"] if (v := getattr(arguments, k)) is not None}
+    for name in given:
+        if name not in belongs:
+            owner = "scipy" if name == "method" else "sgd"
+            raise InvalidInput(f"--{name.replace('_', '-')} belongs to --optimizer {owner}")
+    if arguments.optimizer == "sgd":
+        if "learning_rate" not in given:
+            raise InvalidInput("--optimizer sgd needs --learning-rate, such as 0.03")
+        return ml.SGD(given.pop("learning_rate"), **given)
+    return ml.Scipy(**given) if arguments.optimizer == "scipy" else ml.Exact()
+
+
+def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
+    """Formula, data and the options about rows."""
+    name, formula = arguments.data, arguments.formula
+    data: Any = name
+    if name.lower() in ml.datasets.names() and not Path(name).exists():
+        data = ml.datasets.load(name)
+        formula = formula or data.formula
+    elif not Path(name).suffix and not Path(name).exists():
+        raise InvalidInput(
+            f"{name!r} is neither a file nor a shipped data set ({', '.join(ml.datasets.names())})"
+        )
+    if formula is None:
+        raise InvalidInput(f'a formula is needed, such as: mlreg fit {name} "y ~ x1 + x2"')
+    options = {
+        k: getattr(arguments, k) for k in ("frequency_weights", "precision_weights", "missing")
+    }
+    return formula, data, options
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    formula, data, options = _data(arguments)
+    optimizer = _optimizer(arguments)
+    result = ml.fit(
+        formula, data, optimizer=optimizer, rank_deficient=arguments.rank_deficient, **options
+    )
+    text = result.summary(arguments.level)
+    if arguments.json:
+        text = json.dumps(_jsonable(_fit_fields(result, arguments.level)), allow_nan=False)
+    if arguments.save:
+        result.save(arguments.save)
+    print(text)
+    return 0 if result.status.ok else 1
+
+
+def _certify(arguments: argparse.Namespace) -> int:
+    formula, data, options = _data(arguments)
+    params = _params(arguments.params)
+    result = ml.certify(params, formula, data, sigma=arguments.sigma, **options)
+    if arguments.json:
+        print(json.dumps(_jsonable(_certificate_fields(result)), allow_nan=False))
+    else:
+        print(result)
+    return 0 if result.converged else 1
+
+
+def _params(text: str) -> Any:
+    if os.path.exists(text):
+        try:
+            value = json.loads(Path(text).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InvalidInput(f"--params: {text} is not JSON") from error
+        if isinstance(value, dict) and "format" in value:
+            fit = ml.load(text)
+            return dict(zip(fit.names, fit.params.tolist(), strict=True))
+        if isinstance(value, dict) and "params" in value:
+            value = value["params"]
+        return value
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InvalidInput(
+            f"--params {text!r} is neither a file nor numbers separated by commas"
+        ) from error
+
+
+def _fit_fields(fit: Any, level: float) -> dict[str, Any]:
+    test = fit.f_test
+    return {
+        "mlreg": ml.__version__,
+        "optimizer": fit.optimizer,
+        "status": {"code": fit.status.code, "message": fit.status.message},
+        "certificate": _certificate_fields(fit.certificate),
+        "n_rows": fit.n_rows,
+        "rank": fit.rank,
+        "df_resid": fit.df_resid,
+        "params": dict(zip(fit.names, fit.params.tolist(), strict=True)),
+        "std_errors": dict(zip(fit.names, fit.std_errors.tolist(), strict=True)),
+        "t_values": dict(zip(fit.names, fit.t_values.tolist(), strict=True)),
+        "p_values": dict(zip(fit.names, fit.p_values.tolist(), strict=True)),
+        "conf_int": dict(zip(fit.names, fit.conf_int(level).tolist(), strict=True)),
+        "level": level,
+        "sigma": fit.sigma,
+        "residual_std_error": fit.residual_std_error,
+        "rss": fit.rss,
+        "r_squared": fit.r_squared,
+        "r_squared_adj": fit.r_squared_adj,
+        "f_test": vars(test),
+        "log_likelihood": fit.log_likelihood,
+        "aic": fit.aic,
+        "bic": fit.bic,
+        "reads": fit.reads,
+    }
+
+
+def _certificate_fields(certificate: Any) -> dict[str, Any]:
+    names = certificate.names
+    return {
+        "distance": certificate.distance,
+        "per_param": dict(zip(names, certificate.per_param.tolist(), strict=True)),
+        "sigma_distance": certificate.sigma_distance,
+        "log_likelihood_gap": certificate.log_likelihood_gap,
+        "rounding": dict(zip(names, certificate.rounding.tolist(), strict=True)),
+        "exact": certificate.exact,
+        "converged": certificate.converged,
+    }
+
+
+def _jsonable(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null for the one, a string for the other."""
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and value != value:
+        return None
+    return str(value) if value in (float("inf"), float("-inf")) else value

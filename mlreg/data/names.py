@@ -1,0 +1,190 @@
+"""Which columns and functions a formula names; everything else it may not touch."""
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlreg.data.table import suggest
+from mlreg.errors import InvalidInput, InvalidType, MissingDependency
+
+__all__ = ["Parsed", "bare_columns", "columns_of", "parse", "reads_other_rows"]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A formula taken apart by formulaic.
+
+    Attributes
+    ----------
+    response : formulaic.SimpleFormula
+        The one term on the left.
+    terms : formulaic.SimpleFormula
+        The terms on the right, in order; the intercept is the term ``1``.
+    """
+
+    response: Any
+    terms: Any
+
+
+def parse(formula: str, available: Iterable[str]) -> Parsed:
+    """Take a formula apart.
+
+    Parameters
+    ----------
+    formula : str
+        Such as ``"y ~ x1 + C(group)"``.
+    available : iterable of str
+        Columns that a ``.`` on the right stands for, those of the left excepted.
+
+    Raises
+    ------
+    InvalidInput
+        If it is no formula, or has no response or several.
+    MissingDependency
+        Without formulaic.
+    """
+    if not isinstance(formula, str):
+        raise InvalidType(f"a formula is a text like 'y ~ x', not of type {type(formula).__name__}")
+    try:
+        from formulaic import Formula, SimpleFormula
+    except ImportError:
+        raise MissingDependency(
+            "formulas need formulaic; install it with: pip install 'mlreg[formula]'"
+        ) from None
+    try:
+        whole = Formula(formula, _context={"__formulaic_variables_available__": list(available)})
+    except Exception as error:
+        raise InvalidInput(f"formula {formula!r}: {first_line(error)}") from error
+    left, right = getattr(whole, "lhs", ()), getattr(whole, "rhs", None)
+    if isinstance(whole, SimpleFormula) or len(left) == 0:
+        raise InvalidInput(
+            f"formula {formula!r} has no response: write it before a ~, as in 'y ~ x'"
+        )
+    if not isinstance(right, SimpleFormula) or not isinstance(left, SimpleFormula):
+        raise InvalidInput(
+            f"formula {formula!r} has several parts: one response ~ one sum of terms"
+        )
+    if len(left) > 1:
+        raise InvalidInput(
+            f"formula {formula!r} has {len(left)} responses: fit one at a time"
+            ", and write I(a + b) for a sum"
+        )
+    return Parsed(left, right)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line and without the marks for a terminal."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return (text.splitlines() or [type(error).__name__])[0]
+
+
+def columns_of(terms: Any, available: Sequence[str], formula: str) -> list[str]:
+    """Columns that the terms use, in the order of ``available``.
+
+    Raises
+    ------
+    InvalidInput
+        A name that is neither a column nor a function that formulas know, or
+        an attribute that begins with an underscore.
+    """
+    from formulaic.transforms import TRANSFORMS
+
+    used: set[str] = set()
+    for expression, is_code in _expressions(terms):
+        values, functions = _names(expression, formula) if is_code else ({expression}, set())
+        for name in sorted(functions - set(TRANSFORMS)):
+            known = ", ".join(sorted(TRANSFORMS))
+            raise InvalidInput(
+                f"formula {formula!r} calls {name}(), which formulas do not know; they know "
+                f"{known}, and NumPy as np"
+            )
+        for name in sorted(values):
+            if name in available:
+                used.add(name)
+            elif not (is_code and name in TRANSFORMS):
+                raise InvalidInput(
+                    f"formula {formula!r} uses {name!r}, which is not a column; "
+                    f"{suggest(name, available)}"
+                )
+    return [name for name in available if name in used]
+
+
+def reads_other_rows(terms: Any) -> bool:
+    """Whether a term might depend on other rows than its own, in a way that leaves no state.
+
+    Such are ``lag(x)`` and ``x - np.mean(x)``, but not ``center(x)``, whose
+    mean formulaic keeps. A method or a function of NumPy might; so might a
+    name in backticks, under which formulaic may lose the state.
+    """
+    for expression, is_code in _expressions(terms):
+        if is_code:
+            tree = _tree(expression)[0]
+            attributes = (n for n in ast.walk(tree) if isinstance(n, ast.Attribute))
+            if any(ast.unparse(a.value) != "contr" for a in attributes):
+                return True
+            if "`" in expression or "lag" in _names(expression, "")[1]:
+                return True
+    return False
+
+
+def bare_columns(terms: Any, available: Sequence[str]) -> list[str]:
+    """Columns that the terms use other than inside C() or hashed()."""
+    bare: set[str] = set()
+    for expression, is_code in _expressions(terms):
+        if not is_code:
+            bare.add(expression)
+            continue
+        tree, quoted = _tree(expression)
+        todo: list[ast.AST] = [tree]
+        while todo:
+            node = todo.pop()
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("C", "hashed"):
+                continue
+            if isinstance(node, ast.Name):
+                bare.add(quoted.get(node.id, node.id))
+            todo.extend(ast.iter_child_nodes(node))
+    return [name for name in available if name in bare]
+
+
+def _expressions(terms: Any) -> list[tuple[str, bool]]:
+    """Every factor of the terms but literals, and whether it is code or a column's bare name."""
+    return [
+        (factor.expr, factor.eval_method.value == "python")
+        for term in terms
+        for factor in term.factors
+        if factor.eval_method.value != "literal"
+    ]
+
+
+def _tree(expression: str) -> tuple[ast.AST, dict[str, str]]:
+    """Syntax tree, with names in backticks replaced by plain ones; and what these stand for."""
+    quoted: dict[str, str] = {}
+
+    def replace(match: re.Match[str]) -> str:
+        plain = f"quoted_{len(quoted)}_"
+        quoted[plain] = match[1]
+        return plain
+
+    return ast.parse(re.sub(r"`([^`]*)`", replace, expression).strip(), mode="eval"), quoted
+
+
+def _names(expression: str, formula: str) -> tuple[set[str], set[str]]:
+    """Names that an expression reads, and those that it calls."""
+    try:
+        tree, quoted = _tree(expression)
+    except SyntaxError as error:
+        raise InvalidInput(f"formula {formula!r}: {expression!r} is no expression") from error
+    values: set[str] = set()
+    functions: set[str] = set()
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            name = quoted.get(node.id, node.id)
+            (functions if id(node) in called else values).add(name)
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            raise InvalidInput(f"formula {formula!r} may not use the attribute {node.attr!r}")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Q":
+            values |= {str(a.value) for a in node.args if isinstance(a, ast.Constant)}
+    return values, functions

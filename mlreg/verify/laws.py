@@ -1,0 +1,345 @@
+"""The laws that maximum-likelihood linear regression obeys, each written once.
+
+A law is a function that takes what it judges and returns the largest ratio of
+an observed deviation to the allowed one; above one it raises `LawViolation`.
+Its decorator says which of three kinds it is:
+
+- *exact*: ``==``, no rounding is possible; the ratio is zero.
+- *bounded*: the deviation is compared with a bound on rounding, invariant to units.
+- *stochastic*: a stated probability of a false alarm.
+
+`LAWS` lists them all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import wraps
+from itertools import combinations
+from math import comb
+from typing import Any, Literal, ParamSpec
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from mlreg.estimate import Fit
+from mlreg.likelihood.blocks import Block, Source
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.verify.exact import Rational
+
+__all__ = ["LAWS", "Law", "LawViolation"]
+
+F64 = NDArray[np.float64]
+P = ParamSpec("P")
+U = 2.0**-53
+Kind = Literal["exact", "bounded", "stochastic"]
+
+
+class LawViolation(AssertionError):
+    """A law does not hold; the message has the law, the ratio and where."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law by name: its statement, its kind, the equation it comes from, and its check."""
+
+    name: str
+    statement: str
+    kind: Kind
+    equation: str
+    check: Callable[..., float]
+
+
+LAWS: dict[str, Law] = {}
+
+
+def law(kind: Kind, equation: str) -> Callable[[Callable[P, Any]], Callable[P, float]]:
+    """Register a law; its docstring's first line is the statement."""
+
+    def register(function: Callable[P, Any]) -> Callable[P, float]:
+        statement = (function.__doc__ or "").splitlines()[0]
+
+        @wraps(function)
+        def check(*args: P.args, **kwargs: P.kwargs) -> float:
+            ratio = np.asarray(function(*args, **kwargs), dtype=np.float64)
+            worst = float(ratio.max(initial=0.0))
+            if not worst <= 1:  # NaN is a violation too
+                where = np.argwhere(~(ratio <= 1))[0].tolist()
+                raise LawViolation(
+                    f"{function.__name__} ({kind}): {statement} "
+                    f"Observed over allowed: {worst:.3g}, at {where}"
+                )
+            return worst
+
+        LAWS[function.__name__] = Law(function.__name__, statement, kind, equation, check)
+        return check
+
+    return register
+
+
+def _ratio(observed: Any, allowed: Any) -> F64:
+    """Observed over allowed deviation; 0/0 is 0, so that exact agreement always passes."""
+    observed, allowed = np.broadcast_arrays(np.abs(observed), np.abs(allowed))
+    out = np.zeros(observed.shape)
+    np.divide(observed, allowed, out=out, where=(observed != 0) & (allowed != 0))
+    return np.where((observed != 0) & (allowed == 0), np.inf, out)
+
+
+def _float(value: Any) -> F64:
+    return np.asarray(value, dtype=np.float64)
+
+
+# The likelihood
+
+
+@law("bounded", "1.4")
+def nll_is_minus_log_density(nll: float, log_densities: F64) -> Any:
+    """The NLL is minus the sum of the log densities, constants included.
+
+    ``log_densities`` come from a reference, such as ``scipy.stats``.
+    """
+    n = len(log_densities)
+    return _ratio(nll + log_densities.sum(), (n + 32) * U * (np.abs(log_densities).sum() + n))
+
+
+@law("bounded", "3.1")
+def gradient_is_complex_step(
+    nll: Callable[[Any], Any], gradient: F64, theta: F64, size: F64
+) -> Any:
+    """The gradient is the complex-step derivative Im nll(θ + ih)/h of the NLL.
+
+    ``size`` is Σ |terms| of each entry, the scale of its rounding.
+    """
+    h = 2.0**-600  # a power of two: the step itself is exact
+    step = [np.imag(nll(theta + 1j * h * e)) / h for e in np.eye(len(theta))]
+    return _ratio(np.array(step) - gradient, 64 * len(theta) * U * size)
+
+
+@law("bounded", "3.3")
+def hessian_is_complex_step(
+    gradient: Callable[[Any], Any], hessian: F64, theta: F64, size: F64
+) -> Any:
+    """The Hessian is the complex-step derivative of the gradient."""
+    h = 2.0**-600  # a power of two: the step itself is exact
+    step = [np.imag(gradient(theta + 1j * h * e)) / h for e in np.eye(len(theta))]
+    return _ratio(np.array(step) - hessian, 64 * len(theta) * U * size)
+
+
+@law("exact", "3.3")
+def hessian_is_symmetric(hessian: F64) -> Any:
+    """The Hessian equals its transpose."""
+    return _ratio(hessian - hessian.T, 0.0)
+
+
+@law("exact", "4.3")
+def minibatch_gradients_sum(likelihood: LinearLikelihood, theta: F64, m: int) -> Any:
+    """The gradients of all C(n, m) minibatches sum to C(n−1, m−1) times the full gradient.
+
+    For integer data and θ = (integers, 0), whose sums are exact. Every row is
+    in C(n−1, m−1) of the minibatches, so that minibatch SGD is unbiased.
+    """
+    (block,) = list(likelihood.source.blocks(size=likelihood.n_rows))
+    n = block.y.shape[0]
+    total = np.zeros(len(theta))
+    for chosen in combinations(range(n), m):
+        rows = np.array(chosen)
+        frequency = None if block.frequency is None else block.frequency[rows]
+        precision = None if block.precision is None else block.precision[rows]
+        part = Block(block.X[rows], block.y[rows], frequency, precision)
+        total += likelihood.term(theta, part)[1]
+    return _ratio(total - comb(n - 1, m - 1) * likelihood.gradient(theta), 0.0)
+
+
+@law("exact", "1.4")
+def epoch_covers_each_row_once(source: Source, size: int, seed: int) -> Any:
+    """A reshuffled epoch has each row exactly once, in minibatches of the size asked for.
+
+    The rows must be distinct in their response.
+    """
+    ordered = np.concatenate([np.asarray(b.y) for b in source.blocks(size)])
+    batches = [np.asarray(b.y) for b in source.blocks(size, np.random.default_rng(seed))]
+    sizes = [len(b) for b in batches]
+    whole = all(s == size for s in sizes[:-1]) and 0 < sizes[-1] <= size
+    same = np.array_equal(np.sort(np.concatenate(batches)), np.sort(ordered))
+    return _ratio(float(not (whole and same)), 0.0)
+
+
+@law("bounded", "1.4")
+def namespaces_agree(likelihood: LinearLikelihood, other: LinearLikelihood, theta: F64) -> Any:
+    """NLL and gradient are the same in every array namespace, to rounding."""
+    block = next(iter(likelihood.source.blocks(size=likelihood.n_rows)))
+    X, y = np.abs(block.X), np.abs(block.y)
+    beta, sigma = np.abs(theta[:-1]), np.exp(theta[-1])
+    z = (y + X @ beta) / sigma
+    n, k = X.shape
+    bound = 8 * (n + k + 8) * U * np.append(X.T @ (z / sigma), (1 + z * z).sum())
+    value = 8 * (n + k + 8) * U * (z * z + 1 + abs(theta[-1])).sum()
+    return np.append(
+        _ratio(likelihood.gradient(theta) - other.gradient(theta), bound),
+        _ratio(likelihood.nll(theta) - other.nll(theta), value),
+    )
+
+
+# The maximum-likelihood estimate
+
+
+@law("bounded", "5.7")
+def params_within_rounding(fit: Fit, exact: Rational) -> Any:
+    """Each coefficient is within its stated rounding bound of the exact rational solution."""
+    s = np.sqrt(float(exact.rss / fit.df_resid)) if fit.df_resid and exact.rss else 0.0
+    se = s * np.sqrt(np.array([float(exact.inverse[j][j]) for j in range(len(exact.params))]))
+    error = _float([float(_fraction(b) - e) for b, e in zip(fit.params, exact.params, strict=True)])
+    last = U * np.abs(fit.params)  # the coefficient is itself a float64
+    return _ratio(error, fit.certificate.rounding * se + last)
+
+
+@law("bounded", "2.3")
+def sigma_is_rss_over_n(fit: Fit, exact: Rational, norm_y: float, columns: F64) -> Any:
+    """σ̂² = RSS/n, RSS from the exact rational solution."""
+    slack = fit.R.epsilon * (norm_y + columns @ np.abs(_float(exact.params)))
+    truth = np.sqrt(float(exact.rss))
+    observed = abs(fit.sigma * np.sqrt(fit.n_rows) - truth)
+    return _ratio(observed, slack + 8 * U * truth)
+
+
+@law("bounded", "2.2")
+def residuals_are_orthogonal(X: F64, y: F64, params: F64, epsilon: float) -> Any:
+    """The residuals of the MLE are orthogonal to every column: Xᵀ(y − Xβ̂) = 0."""
+    norms = np.linalg.norm(X, axis=0)
+    r = y - X @ params
+    size = np.linalg.norm(r) + np.linalg.norm(y) + norms @ np.abs(params)
+    return _ratio(X.T @ r, epsilon * norms * size)
+
+
+@law("bounded", "2.2")
+def fits_agree(a: Fit, b_params: F64, b_std_errors: F64, b_epsilon: float) -> Any:
+    """Two backward-stable least-squares solvers agree within the sum of their rounding bounds.
+
+    ``b_epsilon`` is the columnwise backward error of the other solver.
+    """
+    bound = a.certificate.rounding * (1 + b_epsilon / a.R.epsilon) * a.std_errors
+    # a relative error ε of the triangle moves s²G relatively by ε·κ, which the bound measures too
+    each = np.append(_ratio(a.params - b_params, bound), [])
+    kappa = _conditioning(a)
+    spread = 8 * (a.R.epsilon + b_epsilon) * (kappa + _residual_loss(a))
+    return np.append(each, _ratio(a.std_errors - b_std_errors, spread * a.std_errors))
+
+
+def _conditioning(fit: Fit) -> float:
+    R = fit.R.R[:-1, :-1]
+    return float(np.linalg.cond(R / np.linalg.norm(R, axis=0))) * np.sqrt(len(R))
+
+
+def _residual_loss(fit: Fit) -> float:
+    """How many times the response, and what cancels in it, exceed the residual."""
+    R, beta = fit.R.R, fit._ls.beta
+    size = np.linalg.norm(R[:, -1]) + np.linalg.norm(R[:, :-1], axis=0) @ np.abs(beta)
+    return float(size / abs(fit._ls.norm_r))
+
+
+@law("bounded", "5.1")
+def certificate_is_true_distance(
+    distance: float, per_param: F64, params: F64, exact: Rational, df_resid: int, rounding: float
+) -> Any:
+    """The certified distance equals ‖X(params − β̂)‖/s of the exact rational solution.
+
+    Within 1 % and ``rounding`` (standard errors).
+    """
+    delta = [_fraction(b) - e for b, e in zip(params, exact.params, strict=True)]
+    s = np.sqrt(float(exact.rss / df_resid))
+    G = [[float(g) for g in row] for row in exact.inverse]
+    R = np.linalg.cholesky(np.linalg.inv(_equilibrated(G)))
+    scale = np.sqrt(np.diagonal(G))
+    each = np.abs(_float([float(d) for d in delta])) / (s * scale)
+    true = float(np.linalg.norm(R.T @ (_float([float(d) for d in delta]) / scale)) / s)
+    observed = np.append(np.abs(per_param - each), abs(distance - true))
+    return _ratio(observed, 0.01 * np.append(each, true) + rounding)
+
+
+def _equilibrated(G: list[list[float]]) -> F64:
+    g = np.array(G)
+    d = np.sqrt(np.diagonal(g))
+    return np.asarray(g / d / d[:, None])
+
+
+def _fraction(value: float) -> Any:
+
+    return Fraction(float(value))
+
+
+@law("bounded", "2.7")
+def blocks_do_not_matter(one: Fit, other: Fit) -> Any:
+    """Order and chunking of the rows, and merging, change a fit by rounding only."""
+    bound = one.certificate.rounding + other.certificate.rounding
+    gap = _ratio(one.params - other.params, bound * one.std_errors)
+    spread = 8 * (one.R.epsilon + other.R.epsilon) * (_conditioning(one) + _residual_loss(one))
+    return np.append(gap, _ratio(one.std_errors - other.std_errors, spread * one.std_errors))
+
+
+@law("bounded", "1.5")
+def weights_are_repetition(weighted: Fit, repeated: Fit) -> Any:
+    """A row of frequency k is k equal rows, in every number: estimates, errors, likelihood, df."""
+    if (weighted.n_rows, weighted.df_resid) != (repeated.n_rows, repeated.df_resid):
+        return np.inf
+    each = blocks_do_not_matter(weighted, repeated)
+    spread = (weighted.R.epsilon + repeated.R.epsilon) * _residual_loss(weighted)
+    n = weighted.n_rows
+    return np.append(
+        each, _ratio(weighted.nll - repeated.nll, 8 * n * (spread + U * abs(weighted.nll)))
+    )
+
+
+@law("bounded", "2.2")
+def equivariant(base: Fit, moved: Fit, c: float, shift: F64, scale: F64) -> Any:
+    """With X·D and c·y + Xb the MLE becomes D⁻¹(c·β̂ + b), and σ̂ becomes |c|·σ̂.
+
+    ``scale`` is the diagonal of D, ``shift`` is b.
+    """
+    expected = (c * base.params + shift) / scale
+    se = np.abs(c / scale) * base.std_errors
+    bound = (base.certificate.rounding + moved.certificate.rounding) * se
+    loss = base.R.epsilon * _residual_loss(base) + moved.R.epsilon * _residual_loss(moved)
+    return np.append(
+        _ratio(moved.params - expected, bound + 4 * U * (np.abs(expected) + np.abs(shift / scale))),
+        _ratio(moved.sigma - abs(c) * base.sigma, loss * abs(c) * base.sigma),
+    )
+
+
+# The optimizers
+
+
+@law("exact", "5.1")
+def never_claims_too_much(fit: Fit, tolerance: float = 0.1) -> Any:
+    """An optimizer says converged only within the tolerance, and its numbers are finite."""
+    claims = fit.status.code == "converged"
+    within = fit.certificate.distance <= tolerance and fit.certificate.sigma_distance <= tolerance
+    finite = bool(np.isfinite(fit.solution.theta).all())
+    return _ratio(float(not finite or (claims and not within)), 0.0)
+
+
+# Inference
+
+
+@law("stochastic", "2.5")
+def covers(hits: int, trials: int, level: float, false_alarm: float = 1e-9) -> Any:
+    """Intervals of a level contain the truth with that probability.
+
+    Fails with probability ``false_alarm`` where the law holds: the exact binomial test.
+    """
+    p_value = stats.binomtest(hits, trials, level).pvalue
+    return _ratio(false_alarm, p_value)
+
+
+@law("stochastic", "2.5")
+def follows(sample: F64, cdf: Callable[[F64], F64], false_alarm: float = 1e-9) -> Any:
+    """A sample follows a distribution, by the Dvoretzky-Kiefer-Wolfowitz-Massart inequality.
+
+    Fails with probability ``false_alarm`` at most where the law holds; sees every
+    distribution whose cdf differs somewhere by more than twice the allowed distance.
+    """
+    n = len(sample)
+    p = np.asarray(cdf(np.sort(sample)))
+    steps = np.arange(n + 1) / n
+    observed = max((p - steps[:-1]).max(), (steps[1:] - p).max())
+    return _ratio(observed, np.sqrt(np.log(2 / false_alarm) / (2 * n)))

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlreg.linalg.rank import rank_report, readable
+from mlreg.linalg.triangle import empty, fold
+
+
+def report(X):
+    t = fold(empty(X.shape[1]), np.asarray(X, dtype=float))
+    return rank_report(t.R, t.exponent, t.n_rows)
+
+
+@given(st.data())
+def test_dependent_columns_are_found_with_their_combination(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n, p = data.draw(st.integers(6, 30)), data.draw(st.integers(1, 4))
+    X = rng.standard_normal((n, p)) * 10.0 ** rng.integers(-9, 10, p)
+    coefficients = rng.integers(1, 9, p) / np.abs(X).max(axis=0)
+    at = data.draw(st.integers(1, p)) if p > 1 else 1
+    extra = X[:, :at] @ coefficients[:at]
+    found = report(np.column_stack([X[:, :at], extra, X[:, at:]]))
+    assert found.rank == p
+    assert [d.column for d in found.dependent] == [at]
+    terms = {j: c for c, j in found.dependent[0].terms}
+    assert sorted(terms) == list(range(at))
+    parts = np.column_stack([terms[j] * X[:, j] for j in range(at)])
+    size = np.linalg.norm(extra) + np.linalg.norm(parts, axis=0).sum()
+    bound = (16 * (p + 1) + 2 * n) * 2.0**-53 * size / found.smallest
+    assert np.linalg.norm(extra - parts.sum(axis=1)) <= bound
+
+
+def test_the_first_columns_stay():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 12))
+    X = np.column_stack([np.ones(12), np.full(12, 5.0), a, 0 * a, b, a - 2 * b, 3 * a])
+    found = report(X)
+    assert found.kept == (0, 2, 4)
+    names = ["Intercept", "c", "a", "zero", "b", "d", "e"]
+    assert found.describe(names) == (
+        "c is constant, c = 5*Intercept; zero is zero in every row; d = a - 2*b; e = 3*a"
+    )
+
+
+def test_fewer_rows_than_columns():
+    found = report(np.random.default_rng(1).standard_normal((3, 50)))
+    assert found.rank == 3
+    assert found.kept == (0, 1, 2)
+    assert found.n_rows == 3
+
+
+def test_kahans_matrix_has_no_small_pivot_and_is_still_seen():
+    n, theta = 90, 1.2
+    s, c = np.sin(theta), np.cos(theta)
+    kahan = np.diag(s ** np.arange(n)) @ (np.eye(n) - c * np.triu(np.ones((n, n)), 1))
+    unit = kahan / np.linalg.norm(kahan, axis=0)
+    assert np.linalg.svd(unit, compute_uv=False)[-1] < 16 * n * 2.0**-53
+    found = report(kahan)
+    assert found.rank < n
+    assert found.smallest > found.cutoff
+
+
+@pytest.mark.parametrize(
+    ("angle", "rank", "doubtful"), [(1e-15, 1, False), (1e-13, 2, True), (1e-9, 2, False)]
+)
+def test_cutoff_and_doubt(angle, rank, doubtful):
+    rng = np.random.default_rng(2)
+    q, _ = np.linalg.qr(rng.standard_normal((20, 2)))
+    found = report(np.column_stack([q[:, 0], q[:, 0] + angle * q[:, 1]]))
+    assert (found.rank, found.doubtful) == (rank, doubtful)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2.0, "2"), (1 / 3, "1/3"), (0.25, "0.25"), (1000.5, "1000.5"), (np.pi, "3.14159"),
+     (0.0, "0"), (1.5, "1.5"), (1e-7, "1e-07"), (2 - 1e-14, "2")],
+)  # fmt: skip
+def test_readable(value, text):
+    assert readable(value) == text

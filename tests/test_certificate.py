@@ -1,0 +1,191 @@
+"""The certificate against the true distance, which nothing of this package computes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mlreg as ml
+from mlreg.verify import laws
+from mlreg.verify.strategies import designs, exact_ols
+
+
+def true_distance(params, X, y):
+    """Worst contrast and each coefficient, by an independent least-squares solution."""
+    best, rss, *_ = np.linalg.lstsq(X, y, rcond=None)
+    s = np.sqrt(rss[0] / (len(y) - X.shape[1]))
+    se = s * np.sqrt(np.diagonal(np.linalg.inv(X.T @ X)))
+    return np.linalg.norm(X @ (params - best)) / s, np.abs(params - best) / se
+
+
+def test_textbook_run_looks_finished_and_is_a_thousand_standard_errors_away(textbook):
+    X, y = textbook
+    fit = ml.fit(X, y, optimizer=ml.SGD(0.03, batch_size=32, epochs=3))
+    distance, each = true_distance(fit.params, np.column_stack([np.ones(1000), X]), y)
+    assert 800 < distance < 1200
+    assert fit.certificate.distance == pytest.approx(distance, rel=1e-9)
+    assert fit.certificate.per_param == pytest.approx(each, rel=1e-9)
+    assert fit.status.code == "stopped"
+    assert fit.r_squared > 0.99  # the loss curve looks finished
+
+
+@pytest.mark.parametrize("shift", [0.001, 0.09, 1.0, 30.0, 1000.0, 1e9])
+def test_certificate_after_shifts(textbook, shift):
+    X, y = textbook
+    fit = ml.fit(X, y)
+    direction = np.array([1.0, -2.0, 0.5])
+    moved = fit.params + shift * direction / np.linalg.norm(direction) * fit.std_errors
+    found = ml.certify(moved, X, y)
+    distance, each = true_distance(moved, np.column_stack([np.ones(1000), X]), y)
+    slack = found.rounding.max()
+    assert abs(found.distance - distance) <= 0.01 * distance + slack
+    assert (np.abs(found.per_param - each) <= 0.01 * each + slack).all()
+    assert found.converged == (shift < 0.1)
+
+
+@given(st.one_of(exact_ols(), designs()), st.floats(-3, 3), st.integers(0, 2**32 - 1))
+def test_certificate_is_the_true_distance_of_the_rational_solution(problem, log_shift, seed):
+    n, p = problem.X.shape
+    fit = ml.fit(problem.X, problem.y, intercept=False)
+    if fit.status.code == "perfect-fit":
+        return
+    direction = np.random.default_rng(seed).standard_normal(p)
+    params = fit.params + 10.0**log_shift * direction * fit.std_errors
+    found = ml.certify(params, problem.X, problem.y, intercept=False)
+    laws.certificate_is_true_distance(
+        found.distance, found.per_param, params, problem.exact, n - p, 2 * found.rounding.sum()
+    )
+
+
+def test_at_the_mle_the_distance_is_rounding(textbook):
+    X, y = textbook
+    certificate = ml.fit(X, y).certificate
+    assert certificate.distance <= certificate.rounding.max() * np.sqrt(3)
+    assert certificate.converged
+    assert certificate.exact
+
+
+def test_torch_linear_layer_trained_outside(textbook):
+    torch = pytest.importorskip("torch")
+    X, y = textbook
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.015)
+    inputs = torch.tensor(X, dtype=torch.float32)
+    targets = torch.tensor(y, dtype=torch.float32)[:, None]
+    for _ in range(3):
+        for rows in torch.randperm(1000).split(32):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(layer(inputs[rows]), targets[rows]).backward()
+            optimizer.step()
+    found = ml.certify(layer.weight, X, y, intercept=layer.bias)
+    params = np.append(layer.bias.detach().numpy(), layer.weight.detach().numpy()).astype(float)
+    distance, each = true_distance(params, np.column_stack([np.ones(1000), X]), y)
+    assert distance > 10
+    assert found.distance == pytest.approx(distance, rel=1e-9)
+    assert found.per_param == pytest.approx(each, rel=1e-9)
+
+
+def test_the_distance_bounds_every_contrast_and_one_attains_it(textbook):
+    X, y = textbook
+    fit = ml.fit(X, y)
+    moved = fit.params + np.array([3.0, -1.0, 2.0]) * fit.std_errors
+    found = ml.certify(moved, X, y)
+    delta, covariance = moved - fit.params, fit.covariance()
+    contrasts = np.random.default_rng(1).standard_normal((1000, 3))
+    contrasts[0] = np.linalg.solve(covariance, delta)
+    errors = np.abs(contrasts @ delta)
+    errors /= np.sqrt(np.einsum("ij,jk,ik->i", contrasts, covariance, contrasts))
+    assert errors.max() <= found.distance * (1 + 1e-9)
+    assert errors[0] == pytest.approx(found.distance, rel=1e-9)
+
+
+def test_sigma_and_gap(textbook):
+    X, y = textbook
+    fit = ml.fit(X, y)
+    moved = fit.params + np.array([0, 5, 0]) * fit.std_errors
+    profiled = ml.certify(moved, X, y)
+    design = np.column_stack([np.ones(1000), X])
+    rss, best = np.sum((y - design @ moved) ** 2), fit.rss
+    assert profiled.log_likelihood_gap == pytest.approx(500 * np.log(rss / best), rel=1e-9)
+    assert profiled.sigma_distance == pytest.approx(
+        np.sqrt(2000) * 0.5 * np.log(rss / best), rel=1e-9
+    )
+    given_sigma = ml.certify(fit.params, X, y, sigma=2 * fit.sigma)
+    assert given_sigma.sigma_distance == pytest.approx(np.sqrt(2000) * np.log(2), rel=1e-9)
+    assert not given_sigma.converged
+    assert given_sigma.distance < 1e-6
+
+
+def test_forms_of_params_and_intercept(textbook):
+    X, y = textbook
+    data = {"y": y, "a": X[:, 0], "b": X[:, 1]}
+    params = np.array([4.0, 2.0, -3.0])
+    base = ml.certify(params, X, y)
+    same = [
+        ml.certify(params[1:], X, y, intercept=4.0),
+        ml.certify(params[None, 1:], X, y, intercept=np.float32(4)),
+        ml.certify(params, np.column_stack([np.ones(1000), X]), y, intercept=False),
+        ml.certify(list(params), "y ~ a + b", data),
+        ml.certify({"b": -3, "Intercept": 4, "a": 2}, "y ~ a + b", data),
+    ]
+    for other in same:
+        assert other.distance == base.distance
+        assert (other.per_param == base.per_param).all()
+    one = ml.certify([y.mean()], np.zeros((1000, 0)), y)
+    assert one.distance < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("params", "kwargs", "message"),
+    [
+        ([1.0, 2.0], {}, "params must have one number for each of Intercept, x1, x2"),
+        ([1.0, np.nan, 2.0], {}, "coefficient of 'x1' is NaN"),
+        ([1.0, 2.0, np.inf], {}, "coefficient of 'x2' is NaN or infinite"),
+        ([1.0, 2.0, 3.0], {"sigma": 0.0}, "sigma must be positive"),
+        ([1.0, 2.0, 3.0], {"sigma": -1.0}, "sigma must be positive"),
+        ([1.0, 2.0, 3.0], {"sigma": "x"}, "sigma must be one finite number"),
+        ([1.0, 2.0, 3.0], {"noise": "cauchy"}, "noise must be Gaussian"),
+        ([2.0, 3.0], {"intercept": "yes"}, "intercept must be one finite number"),
+        ({"Intercept": 1, "x1": 1, "x3": 1}, {}, r"missing \['x2'\], unknown \['x3'\]"),
+    ],
+)  # fmt: skip
+def test_misuse_is_named(textbook, params, kwargs, message):
+    with pytest.raises(ml.MlregError, match=message):
+        ml.certify(params, *textbook, **kwargs)
+
+
+def test_no_certificate_without_a_unique_mle(textbook):
+    X, y = textbook
+    with pytest.raises(ml.RankDeficient, match="x2 = x1"):
+        ml.certify(np.zeros(3), X[:, [0, 0]], y)
+
+
+def test_perfect_data_make_every_error_infinite():
+    X = np.arange(10.0)[:, None]
+    right = ml.certify([1.0, 2.0], X, 1 + 2 * X[:, 0])
+    wrong = ml.certify([1.0, 2.001], X, 1 + 2 * X[:, 0])
+    assert (right.distance, wrong.distance) == (0.0, np.inf)
+    assert "infinitely many" in str(wrong)
+
+
+def test_absurd_params_are_infinitely_far_not_nan(textbook):
+    X, y = textbook
+    found = ml.certify(np.full(3, 1e300), X * 1e10, y)
+    assert found.distance > 1e290
+    assert not np.isnan(found.per_param).any()
+    assert not np.isnan([found.sigma_distance, found.log_likelihood_gap]).any()
+
+
+def test_text_says_how_far(textbook):
+    X, y = textbook
+    text = str(ml.certify([4.2, 2.0, -3.0], X, y))
+    assert "standard errors, over all linear contrasts" in text
+    assert "worst coefficient: x2" in text
+
+
+@given(exact_ols())
+def test_rounding_bounds_the_true_error(problem):
+    fit = ml.fit(problem.X, problem.y, intercept=False)
+    if fit.status.code != "perfect-fit":
+        laws.params_within_rounding(fit, problem.exact)
