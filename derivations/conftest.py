@@ -8,7 +8,7 @@ import importlib.util
 import math
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +115,7 @@ def display(text: str) -> dict[str, Any]:
     return {"latex": text, "agree": partial(_agree, text), **functions}
 
 
+@lru_cache
 def eq(number: str) -> SimpleNamespace:
     """The display of another equation."""
     for page in HERE.glob("[0-9]-*.md"):

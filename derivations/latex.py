@@ -18,7 +18,7 @@ subscript that makes no known name is an index, from 1.
 import operator
 import re
 from collections.abc import Callable
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import combinations
 from math import prod
 from typing import Any
@@ -67,6 +67,7 @@ def holds(latex: str, k: int, /, **names: Any) -> bool:
     return bool(relation(side(latex, k, **names), side(latex, k + 1, **names)))
 
 
+@lru_cache(maxsize=4096)
 def sides(latex: str) -> list[tuple[list[str], str | None]]:
     """Tokens of each side, with the relation that follows it; statements end at \\qquad or \\\\."""
     out: list[tuple[list[str], str | None]] = []
@@ -230,7 +231,7 @@ class _Reader:
         if t in (r"\hat", r"\tilde", r"\bar"):
             inside = self.raw_group()
             return f"{_plain(inside)}_{t[1:]}"
-        if t in (r"\mathrm", r"\mathcal", r"\mathbb"):
+        if t in (r"\mathrm", r"\mathcal", r"\mathbb", r"\mathbf"):
             return _plain(self.raw_group())
         if not re.fullmatch(r"\\?[A-Za-z]+", t):
             raise LatexError(f"a value expected, found {t!r}")
@@ -358,9 +359,8 @@ class _Reader:
 
 
 def _plain(tokens: list[str]) -> str:
-    if len(tokens) > 2 and tokens[0] in (r"\mathcal", r"\mathrm"):
-        tokens = tokens[2:-1]
-    return "".join(t.lstrip("\\") for t in tokens)
+    dropped = ("{", "}", r"\mathcal", r"\mathrm")
+    return "".join(t.lstrip("\\") for t in tokens if t not in dropped)
 
 
 def _is_matrix(value: Any) -> bool:

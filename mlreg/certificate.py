@@ -22,7 +22,7 @@ from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
-from mlreg.linalg.rank import RankReport, rank_report
+from mlreg.linalg.rank import RankReport
 from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
@@ -198,7 +198,7 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
 
 def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
     """Rank report of the design, or `RankDeficient` naming the columns and the combination."""
-    report = judge_rank(likelihood)
+    report = likelihood.rank_report
     if report.dependent:
         names = likelihood.source.names
         if report.n_rows < len(names):
@@ -210,12 +210,6 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
             )
         raise RankDeficient(f"{why} columns, or use rank_deficient='drop'", report)
     return report
-
-
-def judge_rank(likelihood: LinearLikelihood) -> RankReport:
-    """Which columns of the design depend on earlier ones; one pass over the data."""
-    triangle, p = likelihood.triangle, likelihood.n_params
-    return rank_report(triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows)
 
 
 def certificate(
@@ -298,7 +292,8 @@ def judge(
         # Standard errors are zero: any error that is not rounding is infinitely many of them.
         each = np.where(each <= ls.residual_bound, 0.0, np.inf)
         distance = 0.0 if error <= ls.residual_bound else math.inf
-        return Certificate(distance, each, distance, distance, rounding, True, names)
+        by_sigma = distance if sigma is None else math.inf
+        return Certificate(distance, each, by_sigma, distance, rounding, True, names)
     ratio = error / ls.norm_r  # RSS/RSS_min = 1 + ratio², Eq. (5.4)
     half_log = 0.5 * math.log1p(ratio * ratio) if ratio < 1e150 else math.log(ratio)
     if sigma is not None:

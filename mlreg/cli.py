@@ -255,3 +255,7 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return None
     return str(value) if value in (float("inf"), float("-inf")) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import Certificate, certificate, judge_rank, require_full_rank
+from mlreg.certificate import Certificate, certificate, require_full_rank
 from mlreg.data.arrays import as_vector
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.sources import build_source, build_source_from_formula
@@ -142,14 +142,16 @@ def fit(
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     source, design = _source(X, y, intercept, names, weights, missing)
     full = LinearLikelihood.from_source(source, noise)
-    report = judge_rank(full) if rank_deficient == "drop" else require_full_rank(full)
+    report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
     likelihood = full
     if report.dependent:
         likelihood = LinearLikelihood.from_source(SelectedSource(source, report.kept), noise)
     if start is not None:
-        start = as_vector(start, "start", len(source.names))[list(report.kept)]
+        start = as_vector(start, "start")
+        if len(start) == len(source.names):  # else the optimizer says what is wrong
+            start = start[list(report.kept)]
     optimizer = Exact() if optimizer is None else optimizer
     solution = optimizer.minimize(likelihood, start)
     constant = 0 if design.intercept else _constant_column(likelihood)

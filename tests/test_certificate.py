@@ -52,9 +52,7 @@ def test_certificate_is_the_true_distance_of_the_rational_solution(problem, log_
     direction = np.random.default_rng(seed).standard_normal(p)
     params = fit.params + 10.0**log_shift * direction * fit.std_errors
     found = ml.certify(params, problem.X, problem.y, intercept=False)
-    laws.certificate_is_true_distance(
-        found.distance, found.per_param, params, problem.exact, n - p, 2 * found.rounding.sum()
-    )
+    laws.certificate_is_true_distance(found, params, problem.X, problem.exact, n - p)
 
 
 def test_at_the_mle_the_distance_is_rounding(textbook):

@@ -54,7 +54,7 @@ def as_matrix(X: Any, what: str = "X") -> tuple[Array, list[str] | None]:
             f"{what} must be an array of numbers; it is a {type(X).__name__}: for a table of named "
             "columns use a formula"
         )
-    if _is_series(X):
+    if is_series(X):
         name = response_name(X, "")
         return as_vector(X, what)[:, None], [name] if name else None
     a = raw_array(X, what)
@@ -88,7 +88,7 @@ def as_vector(y: Any, what: str = "y", n: int | None = None) -> Array:
     InvalidInput
         Several columns, or another length than n.
     """
-    if _is_series(y):
+    if is_series(y):
         a = as_number(read_column(y, what), what)
     elif isinstance(y, Table) or is_frame(y):
         a = matrix_of(as_table(y), what)[0]
@@ -129,7 +129,7 @@ def response_name(y: Any, default: str = "y") -> str:
     return name if isinstance(name, str) and name else default
 
 
-def _is_series(values: Any) -> bool:
+def is_series(values: Any) -> bool:
     """Whether the object is one column of a dataframe library or of Arrow."""
     if isinstance(values, Table) or is_frame(values):
         return False

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.arrays import Array, matrix_of
+from mlreg.data.arrays import Array, is_series, matrix_of
 from mlreg.data.columns import as_number
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.table import Table, as_table, is_tabular, raw_array, suggest
@@ -123,6 +123,11 @@ class ArrayDesign:
 
 def _by_position(data: Any, slopes: tuple[str, ...]) -> Array:
     k = len(slopes)
+    if k > 1 and is_series(data):
+        raise InvalidInput(
+            f"the new data must have {k} columns ({', '.join(slopes)}); it is a Series, "
+            "which is one: for one row give a dataframe, such as frame.iloc[[0]]"
+        )
     a = as_number(raw_array(data, "the new data"), "the new data", slopes)
     if a.ndim == 1:
         a = a[:, None] if k == 1 else a[None, :]

@@ -89,7 +89,7 @@ def evaluate(
         _refuse_unknown(maker, encoders)
         outside = re.findall(r"\{.*\}", str(warning))
         raise InvalidInput(
-            f"formula {formula!r}: values that C() is not given among its levels: {' '.join(outside)}"
+            f"formula {formula!r}: values that are none of the levels of C(): {' '.join(outside)}"
         ) from None
     except Exception as error:
         if isinstance(error.__cause__, MlregError):
@@ -168,8 +168,9 @@ def _refuse_unknown(maker: Any, encoders: dict[str, Any]) -> None:
 
 def refuse_nonfinite(X: F64, names: Sequence[str], rows: NDArray[np.intp]) -> None:
     """Raise where terms of a formula are NaN or infinite; ``rows`` number the rows of X."""
-    if np.isfinite(X.sum()):
-        return  # a finite sum proves finite terms
+    with np.errstate(all="ignore"):
+        if np.isfinite(X.sum()):
+            return  # a finite sum proves finite terms
     bad = ~np.isfinite(X)
     if bad.any():
         found = [

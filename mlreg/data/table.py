@@ -180,9 +180,16 @@ def read_column(values: Any, what: str) -> Column:
             except InvalidType:
                 if not by_numpy:
                     raise
-    if levels is not None and hasattr(getattr(values, "cat", None), "codes"):
-        codes = np.asarray(values.cat.codes, dtype=np.int64)
-        return Categories(codes, tuple(np.asarray(levels).tolist()))
+    codes = getattr(getattr(values, "cat", values), "codes", None)
+    if levels is not None:
+        # A pandas Categorical, or a Series of one; an Enum of polars has no codes.
+        if codes is None:
+            library = type(values).__module__.partition(".")[0]
+            raise InvalidType(
+                f"{what} is categorical, which {library} gives only through Arrow: "
+                "pip install 'mlreg[table]', or make it text"
+            )
+        return Categories(np.asarray(codes, dtype=np.int64), tuple(np.asarray(levels).tolist()))
     a = raw_array(values, what)
     if a.ndim != 1:
         raise InvalidInput(

@@ -44,8 +44,14 @@ def summary(fit: "Fit", level: float) -> str:
         f"sigma (MLE, over n): {_full(fit.sigma)}    "
         f"residual standard error (over n - p): {_full(fit.residual_std_error)}",
         f"R-squared: {_full(fit.r_squared)}    adjusted: {_full(fit.r_squared_adj)}{centred}",
-        f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid} degrees of freedom, "
-        f"p value {_p(test.p_value)}",
+        *(
+            [
+                f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid} degrees of "
+                f"freedom, p value {_p(test.p_value)}"
+            ]
+            if test.df_model and not math.isnan(test.statistic)
+            else []
+        ),
         f"log-likelihood: {_full(fit.log_likelihood)}    AIC: {_full(fit.aic)}    "
         f"BIC: {_full(fit.bic)}",
     ]

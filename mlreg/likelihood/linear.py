@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import ArraySource, Block, Source, as_float, namespace, to_numpy
 from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.linalg.rank import RankReport, rank_report
 from mlreg.linalg.triangle import Triangle, empty, fold, scale_columns
 
 __all__ = ["LinearLikelihood"]
@@ -84,6 +85,14 @@ class LinearLikelihood:
     def triangle(self) -> Triangle:
         """Triangular factor of [√w X, √w y], rows repeated by their frequency; one pass, kept."""
         return self._pass[0]
+
+    @cached_property
+    def rank_report(self) -> RankReport:
+        """Which columns of the design depend on earlier ones."""
+        p = self.n_params
+        return rank_report(
+            self.triangle.R[:p, :p], self.triangle.exponent[:p], self.triangle.n_rows
+        )
 
     @cached_property
     def _pass(self) -> tuple[Triangle, int, float]:

@@ -121,6 +121,8 @@ def _combination(
 
 def _accept(unit: F64, cutoff: float) -> list[int]:
     """Columns that are not within ``cutoff`` of the span of those accepted before them."""
+    if (np.abs(np.diagonal(unit)) > cutoff).all():
+        return list(range(len(unit)))  # R is triangular: its diagonal are those distances
     work = unit.copy()
     kept: list[int] = []
     for j in range(work.shape[1]):

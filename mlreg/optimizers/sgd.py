@@ -236,9 +236,9 @@ def stable_learning_rate(
         R = np.ldexp(triangle.R[:p, :p], triangle.exponent[:p])
         if not np.isfinite(R).all():
             return 0.0
-        lambda_max = float(np.linalg.norm(R / math.sqrt(likelihood.n_rows), 2)) ** 2
+        lambda_max = np.square(np.linalg.norm(R / math.sqrt(likelihood.n_rows), 2))
         if batch_size == "full":
-            return 2 / lambda_max
+            return float(2 / lambda_max)
         longest = np.zeros(0)
         for rows in likelihood.rows():
             longest = np.append(longest, np.sum(rows[:, :-1] ** 2, axis=1))

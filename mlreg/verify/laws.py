@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mlreg.certificate import Certificate
 from mlreg.estimate import Fit
 from mlreg.likelihood.blocks import Block, Source
 from mlreg.likelihood.linear import LinearLikelihood
@@ -187,11 +188,16 @@ def namespaces_agree(likelihood: LinearLikelihood, other: LinearLikelihood, thet
 @law("bounded", "5.7")
 def params_within_rounding(fit: Fit, exact: Rational) -> Any:
     """Each coefficient is within its stated rounding bound of the exact rational solution."""
-    s = np.sqrt(float(exact.rss / fit.df_resid)) if fit.df_resid and exact.rss else 0.0
-    se = s * np.sqrt(np.array([float(exact.inverse[j][j]) for j in range(len(exact.params))]))
-    error = _float([float(_fraction(b) - e) for b, e in zip(fit.params, exact.params, strict=True)])
-    last = U * np.abs(fit.params)  # the coefficient is itself a float64
-    return _ratio(error, fit.certificate.rounding * se + last)
+    params = [Fraction(b) for b in fit.params.tolist()]
+    error = [b - e for b, e in zip(params, exact.params, strict=True)]
+    last = _in_std_errors([b * Fraction(U) for b in params], exact, fit.df_resid)  # one rounding
+    return _ratio(_in_std_errors(error, exact, fit.df_resid), fit.certificate.rounding + last)
+
+
+def _in_std_errors(lengths: list[Fraction], exact: Rational, df_resid: int) -> F64:
+    """Lengths in each coefficient's standard error; rational up to the root, whatever the units."""
+    s2 = exact.rss / df_resid
+    return _float([float(v * v / (s2 * exact.inverse[j][j])) ** 0.5 for j, v in enumerate(lengths)])
 
 
 @law("bounded", "2.3")
@@ -213,17 +219,27 @@ def residuals_are_orthogonal(X: F64, y: F64, params: F64, epsilon: float) -> Any
 
 
 @law("bounded", "2.2")
-def fits_agree(a: Fit, b_params: F64, b_std_errors: F64, b_epsilon: float) -> Any:
+def fits_agree(a: Fit, b_params: F64, b_std_errors: F64, b_epsilon: float, b_power: int = 1) -> Any:
     """Two backward-stable least-squares solvers agree within the sum of their rounding bounds.
 
-    ``b_epsilon`` is the columnwise backward error of the other solver.
+    ``b_epsilon`` is the columnwise backward error of the other solver, and the
+    condition number to the power ``b_power`` is what its standard errors lose.
     """
     bound = a.certificate.rounding * (1 + b_epsilon / a.R.epsilon) * a.std_errors
-    # a relative error ε of the triangle moves s²G relatively by ε·κ, which the bound measures too
-    each = np.append(_ratio(a.params - b_params, bound), [])
-    kappa = _conditioning(a)
-    spread = 8 * (a.R.epsilon + b_epsilon) * (kappa + _residual_loss(a))
-    return np.append(each, _ratio(a.std_errors - b_std_errors, spread * a.std_errors))
+    spread = 8 * (a.R.epsilon + b_epsilon) * (_conditioning(a) ** b_power + _residual_loss(a))
+    return np.append(
+        _ratio(a.params - b_params, bound),
+        _ratio(a.std_errors - b_std_errors, spread * a.std_errors),
+    )
+
+
+@law("bounded", "3.4")
+def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
+    """Standard errors are s·√diag((XᵀX)⁻¹) of the exact rational solution, to rounding."""
+    s = np.sqrt(float(exact.rss / fit.df_resid))
+    se = s * np.sqrt(_float([float(exact.inverse[j][j]) for j in range(len(exact.params))]))
+    spread = 8 * fit.R.epsilon * (_conditioning(fit) + _residual_loss(fit))
+    return _ratio(fit.std_errors - se, spread * se)
 
 
 def _conditioning(fit: Fit) -> float:
@@ -240,32 +256,20 @@ def _residual_loss(fit: Fit) -> float:
 
 @law("bounded", "5.1")
 def certificate_is_true_distance(
-    distance: float, per_param: F64, params: F64, exact: Rational, df_resid: int, rounding: float
+    certificate: Certificate, params: F64, X: F64, exact: Rational, df_resid: int
 ) -> Any:
     """The certified distance equals ‖X(params − β̂)‖/s of the exact rational solution.
 
-    Within 1 % and ``rounding`` (standard errors).
+    Within 1 %, and twice the sum of the rounding that the certificate owns up to.
     """
-    delta = [_fraction(b) - e for b, e in zip(params, exact.params, strict=True)]
-    s = np.sqrt(float(exact.rss / df_resid))
-    G = [[float(g) for g in row] for row in exact.inverse]
-    R = np.linalg.cholesky(np.linalg.inv(_equilibrated(G)))
-    scale = np.sqrt(np.diagonal(G))
-    each = np.abs(_float([float(d) for d in delta])) / (s * scale)
-    true = float(np.linalg.norm(R.T @ (_float([float(d) for d in delta]) / scale)) / s)
-    observed = np.append(np.abs(per_param - each), abs(distance - true))
-    return _ratio(observed, 0.01 * np.append(each, true) + rounding)
-
-
-def _equilibrated(G: list[list[float]]) -> F64:
-    g = np.array(G)
-    d = np.sqrt(np.diagonal(g))
-    return np.asarray(g / d / d[:, None])
-
-
-def _fraction(value: float) -> Any:
-
-    return Fraction(float(value))
+    delta = [Fraction(b) - e for b, e in zip(params.tolist(), exact.params, strict=True)]
+    fitted = Fraction(0)
+    for row in X.tolist():
+        fitted += sum((Fraction(a) * d for a, d in zip(row, delta, strict=True)), Fraction(0)) ** 2
+    true = float(fitted / (exact.rss / df_resid)) ** 0.5
+    each = np.append(_in_std_errors(delta, exact, df_resid), true)
+    observed = np.append(certificate.per_param, certificate.distance) - each
+    return _ratio(observed, 0.01 * each + 2 * certificate.rounding.sum())
 
 
 @law("bounded", "2.7")

@@ -24,7 +24,11 @@ BIG = 2**53
 def same(a, b):
     """Equal in type, shape and every value, NaN included."""
     b = np.asarray(b)
-    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return (
+        a.dtype == b.dtype
+        and a.shape == b.shape
+        and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    )
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u8", "?"])
@@ -97,7 +101,9 @@ def test_objects_become_float64():
     out, _ = as_matrix(X)
     assert same(out, [[1.0, 1.0, 1 / 3], [np.nan, 0.1, 0.5]])
     assert X[1, 0] is None
-    assert same(as_vector(np.array([pd.NA, np.nan, np.bool_(True)], dtype=object)), [np.nan, np.nan, 1.0])
+    assert same(
+        as_vector(np.array([pd.NA, np.nan, np.bool_(True)], dtype=object)), [np.nan, np.nan, 1.0]
+    )
     assert same(as_vector(np.array([decimal.Decimal("NaN")], dtype=object)), [np.nan])
 
 
@@ -177,13 +183,15 @@ def test_arrow_arrays_as_response():
 
 def test_column_vectors_and_lengths():
     assert same(as_vector(np.ones((3, 1))), np.ones(3))
-    with pytest.raises(InvalidInput, match=r"y must hold one number .* \(3, 2\): fit several responses one"):
+    with pytest.raises(
+        InvalidInput, match=r"y must hold one number .* \(3, 2\): fit several responses one"
+    ):
         as_vector(np.ones((3, 2)))
     with pytest.raises(InvalidInput, match=r"shape is \(3, 2, 1\)$"):
         as_vector(np.ones((3, 2, 1)))
     with pytest.raises(InvalidInput, match="y has 3 values for 4 rows"):
         as_vector(np.ones(3), n=4)
-    with pytest.raises(InvalidInput, match="X must have two dimensions.*it has 3"):
+    with pytest.raises(InvalidInput, match=r"X must have two dimensions.*it has 3"):
         as_matrix(np.ones((3, 2, 1)))
 
 
@@ -229,8 +237,14 @@ def test_refused_by_name(door, X, message):
     [
         (pd.DataFrame({"a": [1], "g": ["u"]}), "column 'g' of X holds text, first 'u' at row 0"),
         (pl.DataFrame({"g": ["1", "n/a"]}), "column 'g' of X holds text, first 'n/a' at row 1"),
-        (pd.DataFrame({"g": pd.Categorical(["u", "v"])}), "column 'g' of X is categorical .*'u', 'v'"),
-        (pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}), "column 't' of X holds dates or times"),
+        (
+            pd.DataFrame({"g": pd.Categorical(["u", "v"])}),
+            "column 'g' of X is categorical .*'u', 'v'",
+        ),
+        (
+            pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}),
+            "column 't' of X holds dates or times",
+        ),
         (pl.DataFrame({"t": [[1, 2]]}), "column 't' of X holds values of Arrow type .*list"),
         (pd.DataFrame({"z": [1 + 2j]}), "column 'z' of X is complex"),
         (pd.DataFrame({"m": [1, "u"]}), "column 'm' of X holds text, first 'u' at row 1"),
@@ -277,7 +291,7 @@ def test_integers_that_change_are_counted():
 def test_extended_precision_that_changes():
     exact = np.array([0.5, np.nan], dtype=np.longdouble)
     assert as_vector(exact) is exact
-    with pytest.warns(NumericalWarning, match="extended-precision numbers change.*1 of y"):
+    with pytest.warns(NumericalWarning, match=r"extended-precision numbers change.*1 of y"):
         as_vector(np.array([np.longdouble(1) / 3, 0.25]))
 
 
@@ -318,6 +332,12 @@ for data in (frame, frame.to_dict("list")):
     assert source.names == ("Intercept", "b", "s[T.q]"), source.names
 assert as_table(frame).columns["g"].levels == ("w", "v", "u")
 assert build_source_from_formula("a ~ g", frame)[0].names == ("Intercept", "g[T.u]")
+try:
+    as_table(pl.DataFrame({"e": pl.Series(["v", "u"], dtype=pl.Enum(["w", "v", "u"]))}))
+except TypeError as error:
+    assert "column 'e' is categorical, which polars gives only through Arrow" in str(error), error
+else:
+    raise AssertionError
 class Stream:
     schema = None
     def __arrow_c_stream__(self, requested_schema=None): raise AssertionError

@@ -78,10 +78,11 @@ def test_files(tmp_path):
 def test_parquet_gives_back_every_bit(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=1000) * 10.0 ** rng.integers(-300, 300, 1000)
-    pd.DataFrame({"x": x, "f": x.astype("f4")}).to_parquet(tmp_path / "a.parquet")
+    f = rng.normal(size=1000).astype("f4")
+    pd.DataFrame({"x": x, "f": f}).to_parquet(tmp_path / "a.parquet")
     table = as_table(tmp_path / "a.parquet")
     assert np.array_equal(table.columns["x"], x)
-    assert np.array_equal(table.columns["f"], x.astype("f4"), equal_nan=True)
+    assert np.array_equal(table.columns["f"], f)
     assert table.columns["f"].dtype == np.float32
 
 
@@ -113,7 +114,9 @@ def test_categories_keep_the_order_of_their_levels():
     frames = [
         pd.DataFrame({"g": pd.Categorical(values, categories=want[0])}),
         pl.DataFrame({"g": pl.Series(values, dtype=pl.Enum(want[0]))}),
-        pa.table({"g": pa.DictionaryArray.from_arrays(pa.array([1, 2, 1, None], pa.uint8()), want[0])}),
+        pa.table(
+            {"g": pa.DictionaryArray.from_arrays(pa.array([1, 2, 1, None], pa.uint8()), want[0])}
+        ),
     ]
     frames.append({"g": frames[0]["g"]})
     for frame in frames:
@@ -126,7 +129,7 @@ def test_categories_keep_the_order_of_their_levels():
 
 def test_chunks_with_other_dictionaries():
     a = pa.array(["u", "v"]).dictionary_encode()
-    b = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array(["v", None, "w"]))
+    b = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array(["v", None, "w"]))
     column = as_table(pa.table({"g": pa.chunked_array([a, b])})).columns["g"]
     assert column.levels == ("u", "v", "w")
     assert column.codes.tolist() == [0, 1, 1, -1, 2]
@@ -167,7 +170,9 @@ def test_data_sets_are_tables():
 def test_lookup_suggests():
     table = as_table({"income": [1.0], "age": [2.0]})
     assert table.column("age").tolist() == [2.0]
-    with pytest.raises(InvalidInput, match="no column 'incom'; did you mean 'income'.*are: income, age"):
+    with pytest.raises(
+        InvalidInput, match=r"no column 'incom'; did you mean 'income'.*are: income, age"
+    ):
         table.column("incom")
 
 
@@ -212,7 +217,7 @@ def test_files_refused(tmp_path):
     with pytest.raises(InvalidInput, match="several columns are named 'a'"):
         as_table(tmp_path / "twice.csv")
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
-    with pytest.raises(InvalidInput, match="cannot be read: .*Expected 2 columns, got 1"):
+    with pytest.raises(InvalidInput, match=r"cannot be read: .*Expected 2 columns, got 1"):
         as_table(tmp_path / "ragged.csv")
     for name in ("no.parquet", "no.feather", "no.arrow", "no.csv.gz"):
         (tmp_path / name).write_text("this is something else altogether")

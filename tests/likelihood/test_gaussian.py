@@ -31,9 +31,7 @@ def test_nll_agrees_with_scipy_constants_included(point):
     params, sigma, X, y = point
     logpdf = norm.logpdf(y, X @ params, sigma)
     laws.nll_is_minus_log_density(float(gaussian.nll(params, sigma, X, y)), logpdf)
-    laws.nll_is_minus_log_density(
-        -float(gaussian.log_density(y, X @ params, sigma).sum()), logpdf
-    )
+    laws.nll_is_minus_log_density(-float(gaussian.log_density(y, X @ params, sigma).sum()), logpdf)
 
 
 @given(points())

@@ -38,7 +38,10 @@ def problems(draw):
     frequency = rng.integers(1, 4, n).astype(float) if draw(st.booleans()) else None
     precision = np.exp(rng.standard_normal(n)) if draw(st.booleans()) else None
     source = ArraySource(
-        rng.standard_normal((n, p)), rng.standard_normal(n), frequency=frequency, precision=precision
+        rng.standard_normal((n, p)),
+        rng.standard_normal(n),
+        frequency=frequency,
+        precision=precision,
     )
     return source, rng.standard_normal(p + 1)
 
@@ -61,9 +64,7 @@ def test_chain_rule_by_complex_step_for_any_noise(noise, problem):
     laws.hessian_is_symmetric(hessian)
     weight = frequency * np.maximum(root_w, 1) ** 2 * (1 + z * z) ** 2
     size = 4 * rows.T @ (np.atleast_1d(weight)[:, None] * rows)
-    laws.hessian_is_complex_step(
-        lambda t: likelihood.term(t, block)[1], hessian, theta, size
-    )
+    laws.hessian_is_complex_step(lambda t: likelihood.term(t, block)[1], hessian, theta, size)
 
 
 @given(problems())
@@ -88,7 +89,9 @@ def test_information_is_the_expected_hessian(problem):
     sigma, noise = np.exp(theta[-1]), Logistic()
 
     def mean(function):
-        return integrate.quad(lambda z: function(z) * np.exp(-noise.rho(z)), -40, 40, epsabs=1e-12)[0]
+        return integrate.quad(lambda z: function(z) * np.exp(-noise.rho(z)), -40, 40, epsabs=1e-12)[
+            0
+        ]
 
     a = mean(noise.dpsi)
     c = mean(lambda z: z * noise.psi(z) + z * z * noise.dpsi(z))

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+import mlreg as ml
+from mlreg.optimizers.scipy_minimize import USES
+from mlreg.verify import laws
+
+
+@pytest.mark.parametrize("method", USES)
+@pytest.mark.parametrize("sigma", [1.0, 1e-3])
+def test_every_method_reaches_the_mle_from_zero(method, sigma):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 2)) * [1e6, 1e-3]  # raw units
+    y = X @ [2e-6, -3400] + 4.2 + sigma * rng.standard_normal(300)
+    fit = ml.fit(X, y, optimizer=ml.Scipy(method))
+    exact = ml.fit(X, y)
+    assert fit.status.code == "converged", fit.status
+    assert (np.abs(fit.params - exact.params) <= 0.1 * exact.std_errors).all()
+    laws.never_claims_too_much(fit)
+    # sigma too: the NLL was minimised jointly
+    assert abs(np.log(fit.sigma / exact.sigma)) * np.sqrt(600) <= 0.1
+
+
+def test_every_method_of_scipy_is_known():
+    from scipy.optimize._minimize import MINIMIZE_METHODS
+
+    assert set(USES) == {m.lower() for m in MINIMIZE_METHODS}
+
+
+@pytest.mark.parametrize("method", ["trust-exact", "BFGS", "Newton-CG"])
+def test_collinear_columns_are_no_obstacle(method):
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal(80)
+    X = np.column_stack([x, x + 1e-7 * rng.standard_normal(80)])
+    y = X @ [1, 2] + rng.standard_normal(80)
+    assert ml.fit(X, y, optimizer=ml.Scipy(method)).status.code == "converged"
+
+
+def test_an_iteration_limit_is_kept_and_told(textbook):
+    fit = ml.fit(*textbook, optimizer=ml.Scipy("BFGS", options={"maxiter": 2}))
+    assert fit.status.code == "stopped"
+    assert "standard errors from the MLE, saying" in fit.status.message
+    assert len(fit.history.distance) <= 4
+    laws.never_claims_too_much(fit)
+
+
+def test_history_descends(textbook):
+    fit = ml.fit(*textbook, optimizer=ml.Scipy())
+    assert fit.history.unit == "iteration"
+    assert fit.history.distance[0] > 1e4
+    assert fit.history.distance[-1] < 1e-3
+    assert fit.history.mean_nll[-1] == fit.history.mean_nll.min()
+
+
+def test_start_and_reads(textbook):
+    best = ml.fit(*textbook).params
+    fit = ml.fit(*textbook, optimizer=ml.Scipy("BFGS"), start=best)
+    assert fit.history.distance[0] < 1e-6
+    assert fit.reads < 10
+
+
+def test_perfect_fit_has_no_minimum_and_no_crash():
+    X = np.arange(12.0)[:, None]
+    fit = ml.fit(X, 1 + 2 * X[:, 0], optimizer=ml.Scipy())
+    assert fit.status.code == "perfect-fit"
+    assert fit.nll == -np.inf
+
+
+def test_weights(textbook):
+    X, y = textbook
+    k = np.random.default_rng(0).integers(0, 4, 1000)
+    w = np.random.default_rng(1).uniform(0.1, 9, 1000)
+    kwargs = {"frequency_weights": k, "precision_weights": w}
+    fit, exact = ml.fit(X, y, optimizer=ml.Scipy(), **kwargs), ml.fit(X, y, **kwargs)
+    assert (np.abs(fit.params - exact.params) <= 1e-4 * exact.std_errors).all()
+    assert fit.nll == pytest.approx(exact.nll, rel=1e-12)
+
+
+def test_misuse():
+    with pytest.raises(ml.InvalidInput, match="method must be one of bfgs"):
+        ml.Scipy("gradient")
+    with pytest.raises(ml.InvalidInput, match="start must"):
+        ml.fit(np.ones((3, 1)), [1, 2, 3.5], intercept=False, optimizer=ml.Scipy(), start=[1, 2])

@@ -1,0 +1,231 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mlreg as ml
+from mlreg.likelihood.blocks import ArraySource, Block
+from mlreg.verify import laws
+
+
+def design(X):
+    return np.column_stack([np.ones(len(X)), X])
+
+
+@pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
+@pytest.mark.parametrize("size", [1, 32, 300])
+def test_steps_are_the_textbooks(textbook, sampling, size):
+    X, y = textbook
+    rate, epochs, seed = 0.01, 2, 5
+    fit = ml.fit(
+        X, y,
+        optimizer=ml.SGD(rate, batch_size=size, epochs=epochs, sampling=sampling, seed=seed),
+    )  # fmt: skip
+    # The textbook's loop, row by row in plain NumPy, over the same random rows.
+    rng, D, params = np.random.default_rng(seed), design(X), np.zeros(3)
+    for _ in range(epochs):
+        if sampling == "reshuffle":
+            order = rng.permutation(1000)
+            batches = [order[i : i + size] for i in range(0, 1000, size)]
+        else:
+            batches = [rng.integers(1000, size=size) for _ in range(-(-1000 // size))]
+        for rows in batches:
+            gradient = sum((D[i] @ params - y[i]) * D[i] for i in rows) / size
+            params = params - rate * gradient
+    # each step rounds by a few u of the terms it sums; the steps contract, so errors do not grow
+    assert np.abs(fit.params - params).max() <= 1e-12
+
+
+def test_full_batch_is_gradient_descent_in_closed_form(textbook):
+    X, y = textbook
+    rate, epochs = 0.5, 7
+    fit = ml.fit(X, y, optimizer=ml.SGD(rate, batch_size="full", epochs=epochs))
+    D = design(X)
+    values, vectors = np.linalg.eigh(D.T @ D / 1000)
+    best = np.linalg.lstsq(D, y, rcond=None)[0]
+    left = vectors @ ((1 - rate * values) ** epochs * (vectors.T @ best))
+    assert np.abs(fit.params - (best - left)).max() <= 1e-12
+
+
+def test_a_seed_replays_bit_for_bit_and_another_does_not(textbook):
+    runs = [ml.fit(*textbook, optimizer=ml.SGD(0.03, seed=s)) for s in (1, 1, 2)]
+    assert (runs[0].params == runs[1].params).all()
+    assert (runs[0].params != runs[2].params).all()
+
+
+def test_history_is_the_mean_nll_with_sigma_profiled(textbook):
+    X, y = textbook
+    fit = ml.fit(X, y, optimizer=ml.SGD(0.03, epochs=4))
+    assert fit.history.unit == "epoch"
+    assert len(fit.history.mean_nll) == 5
+    sigma0 = np.sqrt(np.mean(y**2))  # at the start, zero
+    from mlreg.likelihood import gaussian
+
+    start = gaussian.nll(np.zeros(3), sigma0, design(X), y) / 1000
+    end = gaussian.nll(fit.params, fit.sigma, design(X), y) / 1000
+    assert fit.history.mean_nll[0] == pytest.approx(start, rel=1e-12)
+    assert fit.history.mean_nll[-1] == pytest.approx(end, rel=1e-12)
+    assert fit.history.distance[-1] == pytest.approx(fit.certificate.distance, rel=1e-9)
+    assert (np.diff(fit.history.mean_nll) < 0).all()
+
+
+def test_status_descending_plateau_and_converged(textbook):
+    told = [
+        ml.fit(*textbook, optimizer=o).status
+        for o in (
+            ml.SGD(0.03),
+            ml.SGD(0.03, epochs=100, sampling="replacement"),
+            ml.SGD(0.9, batch_size="full", epochs=300),
+            ml.SGD(1e-9, batch_size="full"),
+        )
+    ]
+    assert [t.code for t in told] == ["stopped", "stopped", "converged", "stopped"]
+    assert "still descending: at this pace at least" in told[0].message
+    assert "no longer descending: the noise of minibatches of 32" in told[1].message
+    assert "still descending" in told[3].message
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
+@pytest.mark.parametrize("size", [1, 32, "full"])
+@pytest.mark.parametrize("rate", [10.0, 1e5, 1e300])
+def test_divergence_is_a_status_that_names_a_bound_that_holds(textbook, sampling, size, rate):
+    X, y = textbook
+    optimizer = ml.SGD(rate, batch_size=size, sampling=sampling, epochs=20)
+    fit = ml.fit(X, y, optimizer=optimizer)
+    assert fit.status.code == "diverged"
+    assert np.isfinite(fit.params).all()
+    laws.never_claims_too_much(fit)
+    bound = float(fit.status.message.split("Up to ")[1].split(" ")[0])
+    source = ArraySource(X, y, intercept=True)
+    likelihood = ml.LinearLikelihood.from_source(source)
+    exact = ml.stable_learning_rate(likelihood, batch_size=size, sampling=sampling)
+    assert 0.98 * exact <= bound <= exact
+    safe = ml.SGD(bound, batch_size=size, sampling=sampling, epochs=20)
+    assert ml.fit(X, y, optimizer=safe).status.code != "diverged"
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 8, "full"]), st.booleans())
+def test_below_the_bound_no_step_expands_the_error(seed, size, weighted):
+    """Reshuffled or full: without noise every epoch brings the descent nearer, whatever the order."""
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(8, 30)), int(rng.integers(1, 4))
+    X = (
+        rng.standard_normal((n, p))
+        * 10.0 ** rng.integers(-3, 4)
+        * np.exp(rng.standard_normal((n, 1)))
+    )
+    precision = np.exp(rng.standard_normal(n)) if weighted else None
+    frequency = rng.integers(1, 4, n) * 1.0 if weighted else None
+    source = ArraySource(X, X @ np.ones(p), precision=precision, frequency=frequency)
+    likelihood = ml.LinearLikelihood.from_source(source)
+    rate = ml.stable_learning_rate(likelihood, batch_size=size) * (1 - 1e-12)
+    way, overflow = ml.SGD(rate, batch_size=size, epochs=5, seed=seed)._descend(
+        likelihood, np.zeros(p), n if size == "full" else size, n
+    )
+    errors = [np.linalg.norm(point - 1) for point in way]
+    assert not overflow
+    assert all(b <= a * (1 + 1e-12) for a, b in zip(errors[:-1], errors[1:], strict=True))
+
+
+def test_full_batch_bound_is_sharp(textbook):
+    X, y = textbook
+    likelihood = ml.LinearLikelihood.from_source(ArraySource(X, y, intercept=True))
+    bound = ml.stable_learning_rate(likelihood, batch_size="full")
+    D = design(X)
+    assert bound == pytest.approx(2 / np.linalg.eigvalsh(D.T @ D / 1000)[-1], rel=1e-12)
+    above = ml.fit(X, y, optimizer=ml.SGD(1.01 * bound, batch_size="full", epochs=2000))
+    assert above.status.code == "diverged"
+    below = ml.fit(X, y, optimizer=ml.SGD(0.99 * bound, batch_size="full", epochs=2000))
+    assert below.status.code == "converged"
+
+
+def test_replacement_bound_in_mean_square():
+    """E‖error‖² over all minibatches of size m does not grow, by enumeration."""
+    from itertools import product
+
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((5, 2)) * np.array([[3.0], [1], [1], [0.2], [1]])
+    likelihood = ml.LinearLikelihood(X, np.zeros(5))
+    for m in (1, 2, 3):
+        rate = ml.stable_learning_rate(likelihood, batch_size=m, sampling="replacement")
+        mean = np.zeros((2, 2))
+        for rows in product(range(5), repeat=m):
+            A = np.eye(2) - rate * X[list(rows)].T @ X[list(rows)] / m
+            mean += A @ A / 5**m
+        assert np.linalg.eigvalsh(mean)[-1] <= 1 + 1e-12
+
+
+def test_ragged_last_batch_weighs_no_row_more():
+    """With |B| in the denominator, an epoch of tiny steps is a full gradient step."""
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((10, 2)), rng.standard_normal(10)
+    rate = 1e-9
+    fit = ml.fit(X, y, intercept=False, optimizer=ml.SGD(rate, batch_size=4, epochs=1))
+    full = rate / 4 * X.T @ y  # 10 rows in batches of 4, each divided by 4
+    assert np.abs(fit.params - full).max() <= 1e-6 * np.abs(full).max()
+
+
+def test_weights_weigh(textbook):
+    X, y = textbook
+    X, y = X[:50], y[:50]
+    w = np.tile([1.0, 3.0], 25)
+    optimizer = ml.SGD(0.5, batch_size="full", epochs=500)
+    for kind in ("frequency_weights", "precision_weights"):
+        fit = ml.fit(X, y, optimizer=optimizer, **{kind: w})
+        exact = ml.fit(X, y, **{kind: w})
+        assert fit.status.code == "converged"
+        assert (np.abs(fit.params - exact.params) <= 0.01 * exact.std_errors).all()
+
+
+def test_starts_where_told(textbook):
+    best = ml.fit(*textbook).params
+    fit = ml.fit(*textbook, optimizer=ml.SGD(1e-6, epochs=1), start=best)
+    assert fit.status.code == "converged"
+    assert fit.history.distance[0] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"learning_rate": 0}, "learning_rate must be positive"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+        ({"learning_rate": "fast"}, "learning_rate must be positive"),
+        ({"learning_rate": True}, "learning_rate must be positive"),
+        ({"batch_size": 0}, "batch_size must be a whole number"),
+        ({"batch_size": 3.5}, "batch_size must be a whole number"),
+        ({"batch_size": "all"}, "or 'full'"),
+        ({"epochs": 0}, "epochs must be"),
+        ({"sampling": "shuffle"}, "sampling must be 'reshuffle' or 'replacement'"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": None}, "seed must be"),
+    ],
+)
+def test_configuration_is_checked(kwargs, message):
+    with pytest.raises(ml.InvalidInput, match=message):
+        ml.SGD(**{"learning_rate": 0.1, **kwargs})
+
+
+def test_misuse_with_data(textbook):
+    X, y = textbook
+    with pytest.raises(ml.InvalidInput, match="batch_size=32 is more than the 10 rows"):
+        ml.fit(X[:10], y[:10], optimizer=ml.SGD(0.1))
+    with pytest.raises(TypeError):
+        ml.SGD()
+
+    class Stream:
+        names, n_rows, rereadable = ("x",), 4, True
+
+        def blocks(self, size=None, rng=None):
+            yield Block(np.arange(4.0)[:, None], np.array([1.0, 3, 2, 5]))
+
+    with pytest.raises(ml.InvalidInput, match="rows can be picked"):
+        ml.fit(Stream(), optimizer=ml.SGD(0.1, batch_size=2, sampling="replacement"))
+
+
+def test_units_without_a_safe_rate_are_said(textbook):
+    X, y = textbook
+    fit = ml.fit(X * 1e200, y, optimizer=ml.SGD(0.1))
+    assert fit.status.code == "diverged"
+    assert "rescale the columns" in fit.status.message
+    assert np.isfinite(fit.params).all()

@@ -1,0 +1,186 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import mlreg as ml
+from mlreg.cli import main
+
+FORMULA = "y ~ x1 + x2 + x3 + x4 + x5 + x6"
+
+
+def run(capsys, *args):
+    status = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_fit_prints_nists_certified_values(capsys):
+    status, out, err = run(capsys, "fit", "longley", FORMULA)
+    assert (status, err) == (0, "")
+    # to the ten digits that are printed, as certified
+    for digits in ("-3482258.635", "15.06187227", "-0.03581917929", "-2.020229804",
+                   "-1.033226867", "-0.05110410565", "1829.151465", "890420.3836", "304.8540736",
+                   "0.9954790046", "330.2853392"):  # fmt: skip
+        assert digits in out
+    assert out == ml.fit(FORMULA, ml.datasets.longley()).summary() + "\n"
+
+
+@pytest.mark.parametrize("name", ml.datasets.names())
+def test_shipped_data_sets_bring_their_formula(capsys, name):
+    status, out, err = run(capsys, "fit", name.upper(), "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    data = ml.datasets.load(name)
+    assert list(found["params"].values()) == ml.fit(data.formula, data).params.tolist()
+
+
+def test_sgd_and_scipy_say_how_far_they_are(capsys):
+    args = ["fit", "norris", "--optimizer", "sgd", "--learning-rate", "1e-6", "--batch-size", "4"]
+    status, out, err = run(capsys, *args, "--epochs", "20", "--seed", "3", "--json")
+    found = json.loads(out)
+    data = ml.datasets.norris()
+    exact = ml.fit(data.X, data.y)
+    params = np.array(list(found["params"].values()))
+    distance = np.sqrt(
+        (params - exact.params) @ np.linalg.inv(exact.covariance()) @ (params - exact.params)
+    )
+    assert status == 1
+    assert found["status"]["code"] == "stopped"
+    assert found["certificate"]["distance"] == pytest.approx(distance, rel=1e-6)
+    assert "seed=3" in found["optimizer"]
+    status, out, _ = run(capsys, "fit", "norris", "--optimizer", "scipy", "--method", "BFGS")
+    assert status == 0
+    assert "Scipy(method='BFGS'" in out
+
+
+def test_a_csv_file_missing_values_weights_and_saving(capsys, tmp_path):
+    rows = ["y,x,g,w", "1,2,a,1", "2,3.5,b,2", "2,,b,1", "4,5,a,3", "3,1,b,1", "7,2,a,2"]
+    path = tmp_path / "d.csv"
+    path.write_text("\n".join(rows))
+    status, out, err = run(capsys, "fit", path, "y ~ x + C(g)")
+    assert (status, out) == (2, "")
+    assert "'x'" in err
+    assert err.count("\n") == 1
+    saved = tmp_path / "fit.json"
+    options = ["--missing", "drop", "--frequency-weights", "w"]
+    status, out, err = run(
+        capsys, "fit", path, "y ~ x + C(g)", *options, "--save", saved, "--level", 0.8
+    )
+    assert (status, err) == (0, "")
+    assert "10 %" in out
+    fit = ml.load(saved)
+    assert fit.n_rows == 9
+    status, out, err = run(capsys, "certify", path, "y ~ x + C(g)", *options, "--params", saved)
+    assert (status, err) == (0, "")
+    assert "distance from the MLE" in out
+
+
+def test_certify(capsys, tmp_path):
+    data = ml.datasets.norris()
+    exact = ml.fit(data.X, data.y)
+    moved = exact.params + [0, 2 * exact.std_errors[1]]
+    text = ",".join(repr(float(v)) for v in moved)
+    status, out, _ = run(capsys, "certify", "norris", "y ~ x", f"--params={text}", "--json")
+    assert status == 1
+    assert json.loads(out)["per_param"]["x"] == pytest.approx(2, rel=1e-9)
+    for value in (
+        moved.tolist(),
+        {"x": moved[1], "Intercept": moved[0]},
+        {"params": moved.tolist()},
+    ):
+        path = tmp_path / "p.json"
+        path.write_text(json.dumps(value))
+        assert run(capsys, "certify", "norris", "--params", path, "--json")[1] == out
+    status, out, _ = run(
+        capsys, "certify", "norris", "--params", path, "--sigma", exact.sigma, "--json"
+    )
+    assert json.loads(out)["sigma_distance"] == pytest.approx(0, abs=1e-6)
+
+
+def test_json_has_no_nan(capsys):
+    status, out, _ = run(capsys, "fit", "wampler1", "--json")
+    found = json.loads(out, parse_constant=lambda c: pytest.fail(c))
+    assert status == 0
+    assert found["std_errors"]["Intercept"] is None
+    assert found["log_likelihood"] == "inf"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "required"),
+        (["fit"], "required: DATA"),
+        (["fit", "nothing", "y ~ x"], "neither a file nor a shipped data set"),
+        (["fit", "nothing.csv", "y ~ x"], "nothing.csv"),
+        (["fit", "longley", "y ~ x7"], "x7"),
+        (["fit", "longley", "y ~ x1 +"], "formula"),
+        (["fit", "longley", "y ~ x1 + I(2*x1)"], "linearly dependent"),
+        (["fit", "longley", "--optimizer", "newton"], "invalid choice"),
+        (["fit", "longley", "--optimizer", "sgd"], "needs --learning-rate"),
+        (["fit", "longley", "--epochs", "3"], "--epochs belongs to --optimizer sgd"),
+        (["fit", "longley", "--optimizer", "sgd", "--method", "x"], "belongs to --optimizer scipy"),
+        (["fit", "longley", "--optimizer", "sgd", "--learning-rate", "1"], "more than the 16 rows"),
+        (["fit", "longley", "--optimizer", "sgd", "--learning-rate", "0"], "must be positive"),
+        (["fit", "longley", "--optimizer", "scipy", "--method", "x"], "method must be one of"),
+        (["fit", "longley", "--level", "95"], "level must be between 0 and 1"),
+        (["fit", "longley", "--batch-size", "x"], "batch-size"),
+        (["fit", "longley", "--frequency-weights", "w"], "w"),
+        (["fit", "longley", "--save", "no/such/folder/f.json"], "no/such/folder"),
+        (["certify", "norris", "--params=1"], "one number for each of Intercept, x"),
+        (["certify", "norris", "--params=a,b"], "neither a file nor numbers"),
+        (["certify", "norris"], "--params"),
+        (["frobnicate"], "invalid choice"),
+    ],
+)
+def test_misuse_is_one_line_and_status_2(capsys, args, message):
+    status, out, err = run(capsys, *args)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.startswith("mlreg: ")
+    assert err.count("\n") == 1
+
+
+def test_numerical_warnings_go_to_stderr_in_one_line(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    x, z = rng.standard_normal((2, 30))
+    path = tmp_path / "d.csv"
+    rows = np.column_stack([x + z, x, x + 1e-12 * z])
+    np.savetxt(path, rows, delimiter=",", header="y,a,b", comments="", fmt="%.17g")
+    _, out, err = run(capsys, "fit", path, "y ~ a + b", "--json")
+    json.loads(out)
+    assert "mlreg: warning: the columns are so nearly collinear" in err
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["fit", "--help"], ["certify", "--help"], ["--version"]]
+)
+def test_help(capsys, args):
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 0
+    assert "mlreg" in capsys.readouterr().out
+
+
+def test_as_a_program_and_interrupted(tmp_path):
+    program = [sys.executable, "-m", "mlreg.cli", "fit", "longley"]
+    out = subprocess.run(program, capture_output=True, text=True)
+    assert out.returncode == 0
+    assert "-3482258.635" in out.stdout
+    if not hasattr(signal, "SIGINT") or os.name == "nt":
+        return
+    endless = [*program, "--optimizer", "sgd", "--learning-rate", "1e-12", "--batch-size", "1"]
+    child = subprocess.Popen(
+        [*endless, "--epochs", "100000000", "--save", str(tmp_path / "f.json")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(timeout=4)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out, err) == (130, "", "mlreg: interrupted\n")
+    assert not list(tmp_path.iterdir())
