@@ -21,7 +21,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 HERE = Path(__file__).resolve().parent
 HEADING = re.compile(r"^### \((\d\.\d+)\) ", re.MULTILINE)
 U = 2.0**-53  # unit roundoff of float64
-DIGITS = 60
+DIGITS = 60  # of the exact values: what agrees to 1e-40 is the same
 
 _spec = importlib.util.spec_from_file_location("derivations_latex", HERE / "latex.py")
 assert _spec is not None
@@ -82,6 +82,43 @@ def cases(count: int = 4, n: int = 6, p: int = 3, seed: int = 0) -> Iterator[Sim
         )
 
 
+def whole_numbers(seed: int, n: int = 7, p: int = 2) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """X, y, beta of whole numbers, whose sums float64 holds exactly; the same for the display."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([np.ones(n), rng.integers(-4, 5, (n, p - 1))])
+    y, beta = (rng.integers(-4, 5, m).astype(float) for m in (n, p))
+    return X, y, beta, names(*(sp.Matrix(a.astype(int).tolist()) for a in (X, y, beta)))
+
+
+def solved(c: SimpleNamespace) -> dict[str, Any]:
+    """The names of a case with the exact least-squares solution, and what follows from it."""
+    X, y, beta = (c.by_sigma[name] for name in ("X", "y", "beta"))
+    n, p = X.shape
+    G = (X.T * X).inv()
+    best = G * X.T * y
+    RSS = ((y - X * best).T * (y - X * best))[0]
+    return c.by_sigma | {
+        "beta_hat": best,
+        "Delta": beta - best,
+        "r": y - X * beta,
+        "R": (X.T * X).cholesky().T,
+        "G": G,
+        "RSS_min": RSS,
+        "s": sp.sqrt(RSS / (n - p)),
+    }
+
+
+def rounding_of(c: SimpleNamespace, epsilon: float) -> float:
+    """Relative error of lengths that come from columns of relative error epsilon, first order.
+
+    The columns' condition, times what beta and y exceed the residuals by: these cancel.
+    """
+    point = solved(c)
+    terms = point["y"].norm() + (abs(point["X"]) * abs(point["beta"])).norm()
+    excess = 1 + terms / sp.sqrt(point["RSS_min"])
+    return float(20 * np.linalg.cond(c.X) * epsilon * excess)
+
+
 def zero(a: Any) -> bool:
     """Whether every entry vanishes identically."""
     entries = list(a) if isinstance(a, sp.MatrixBase) else [a]
@@ -131,7 +168,7 @@ def _read(example: Example) -> None:
 
 
 def _setup(namespace: dict[str, Any]) -> None:
-    helpers = (exact, names, symbolic, cases, zero, near, eq)
+    helpers = (exact, names, symbolic, cases, whole_numbers, solved, rounding_of, zero, near, eq)
     namespace.update({h.__name__: h for h in helpers}, np=np, sp=sp, U=U)
 
 

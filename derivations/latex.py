@@ -130,8 +130,9 @@ class _Reader:
 
     def raw_group(self) -> list[str]:
         """Tokens of {...}, or the one token that stands for it."""
-        if self.take() != "{":
-            return [self.tokens[self.at - 1]]
+        first = self.take()
+        if first != "{":
+            return [first]
         start, depth = self.at, 1
         while depth:
             token = self.take()
@@ -246,9 +247,7 @@ class _Reader:
             inside = self.raw_group()
             longer = f"{name}_{_plain(inside)}"
             value = (
-                self.value(longer)
-                if longer in self.names
-                else self.index(self.value(name), inside)
+                self.value(longer) if longer in self.names else self.index(self.value(name), inside)
             )
         else:
             value = self.value(name)
@@ -282,7 +281,10 @@ class _Reader:
             at = (int(self.part(inside)) - 1,)
         if min(at) < 0:
             raise LatexError("an index starts at 1")
-        return value[at] if len(at) > 1 else value[at[0]]
+        try:
+            return value[at] if len(at) > 1 else value[at[0]]
+        except (IndexError, TypeError) as error:
+            raise LatexError(f"no entry {' '.join(inside)} here: {error}") from error
 
     def fraction(self) -> Any:
         top, bottom = self.raw_group(), self.raw_group()
@@ -343,7 +345,10 @@ class _Reader:
             elif t != "&":
                 raise LatexError(f"found {t!r} in a matrix")
         heights = [max((c.rows for c in row if _is_matrix(c)), default=1) for row in rows]
-        widths = [max((c.cols for c in col if _is_matrix(c)), default=1) for col in zip(*rows)]
+        widths = [
+            max((c.cols for c in col if _is_matrix(c)), default=1)
+            for col in zip(*rows, strict=True)
+        ]
 
         def cell(value: Any, h: int, w: int) -> Any:
             if _is_matrix(value):

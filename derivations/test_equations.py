@@ -1,4 +1,4 @@
-"""The derivations as a whole: nothing unchecked, nothing dangling, and every planted fault caught."""
+"""The derivations as a whole: nothing unchecked, nothing dangling, every planted fault caught."""
 
 import dataclasses
 import functools
@@ -50,7 +50,7 @@ EQUATIONS = {number: page for page in PAGES for number, _ in sections(page.read_
 
 def test_there_are_pages_and_equations():
     assert [page.name[0] for page in PAGES] == list("012345")
-    assert len(EQUATIONS) == 34
+    assert len(EQUATIONS) == 33
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -250,6 +250,11 @@ def test_a_fault_in_the_code_alone_is_caught(page, monkeypatch):
     assert not alive
 
 
+def evaluate(page):
+    for _, example in loop.run_page(page):
+        example.evaluate()
+
+
 CHECKS = [
     ("1-gaussian.md", "assert agree(-standard[i], 1,", "assert agree(-2 * standard[i], 1,"),
     ("2-maximum-likelihood.md", "sum(c * sigma**2 for", "sum(2 * c * sigma**2 for"),
@@ -259,15 +264,14 @@ CHECKS = [
 ]
 
 
-@pytest.mark.parametrize(("page", "old", "new"), CHECKS, ids=lambda a: a if a.endswith("md") else "")
+@pytest.mark.parametrize(("page", "old", "new"), CHECKS)
 def test_a_fault_in_the_check_alone_is_caught(tmp_path, page, old, new):
     text = (HERE / page).read_text("utf-8")
     assert text.count(old) == 1
     copy = tmp_path / page
     copy.write_text(text.replace(old, new), "utf-8")
     with pytest.raises(AssertionError):
-        for _, example in loop.run_page(copy):
-            example.evaluate()
+        evaluate(copy)
 
 
 def test_pytest_itself_fails_on_a_copy_with_a_sign_turned(tmp_path):
@@ -278,10 +282,10 @@ def test_pytest_itself_fails_on_a_copy_with_a_sign_turned(tmp_path):
     fault = text.replace(r"- \log(\sigma) -", r"+ \log(\sigma) -")
     assert fault != text
     page.write_text(fault, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    command = f"-m pytest -q -p no:cacheprovider --import-mode=importlib --rootdir {tmp_path}"
     paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
-        [*map(str, command), "--import-mode=importlib", str(folder)],
+        [sys.executable, *command.split(), folder],
         env=os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -314,9 +318,10 @@ def test_the_reader_agrees_with_sympys_own(text):
     from sympy.parsing.latex import parse_latex
 
     theirs = parse_latex(f"({text})")  # in brackets, for it would drop what it cannot read
-    names = {str(s): sp.Rational(i + 3, 2) for i, s in enumerate(sorted(theirs.free_symbols, key=str))}
+    symbols = sorted(theirs.free_symbols, key=str)
+    names = {str(s): sp.Rational(i + 3, 2) for i, s in enumerate(symbols)}
     names |= {"n": sp.Integer(5)} if "n" in names else {}
-    values = {s: names[str(s)] for s in theirs.free_symbols if str(s) not in ("pi", "e")}
+    values = {s: names[str(s)] for s in symbols if str(s) not in ("pi", "e")}
     theirs = theirs.subs({sp.Symbol("pi"): sp.pi, sp.Symbol("e"): sp.E} | values).doit()
     renamed = {f"{k}_" if k == "lambda" else k: v for k, v in names.items()}
     assert abs(sp.N(theirs - loop.latex.side(text, 0, **renamed), 30)) < 1e-25
@@ -325,7 +330,7 @@ def test_the_reader_agrees_with_sympys_own(text):
 def test_the_reader_is_strict():
     side, error = loop.latex.side, loop.latex.LatexError
     for text in ("a b", r"\foo{a}", "a + ", "(a", "a)", "a_0", r"\frac{a}", "a ? 2", "x_0", "2_a"):
-        with pytest.raises((error, IndexError)):
+        with pytest.raises(error):
             side(text, 0, a=sp.Integer(1), x=[1, 2])
 
 

@@ -10,6 +10,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mlreg._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from mlreg import datasets as datasets
     from mlreg import likelihood as likelihood
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy
     from mlreg.optimizers.sgd import SGD as SGD
     from mlreg.optimizers.sgd import stable_learning_rate as stable_learning_rate
-
-__version__ = "0.1.0"
 
 # Where each public name lives; loaded on first use, so that `import mlreg` is quick.
 _HOMES = {

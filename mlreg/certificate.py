@@ -202,7 +202,10 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
     if report.dependent:
         names = likelihood.source.names
         if report.n_rows < len(names):
-            why = f"{report.n_rows} rows cannot determine {len(names)} coefficients. Add rows, or remove"
+            why = (
+                f"{report.n_rows} rows cannot determine {len(names)} coefficients. "
+                "Add rows, or remove"
+            )
         else:
             why = (
                 "the columns of the design are linearly dependent, so the coefficients are not "

@@ -212,6 +212,7 @@ def _fit_fields(fit: Any, level: float) -> dict[str, Any]:
         "status": {"code": fit.status.code, "message": fit.status.message},
         "certificate": _certificate_fields(fit.certificate),
         "n_rows": fit.n_rows,
+        "n_missing": fit.n_missing,
         "rank": fit.rank,
         "df_resid": fit.df_resid,
         "params": dict(zip(fit.names, fit.params.tolist(), strict=True)),

@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg import __version__
+from mlreg._version import __version__
 from mlreg.certificate import Certificate, LeastSquares
 from mlreg.data.design import Design, design_from_dict
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
@@ -62,6 +62,8 @@ class Fit:
         The configuration that was used.
     reads : int
         Passes over the data.
+    n_missing : int
+        Rows that were left out for missing values.
     """
 
     solution: Solution
@@ -75,6 +77,7 @@ class Fit:
     constant: int | None
     optimizer: str
     reads: int
+    n_missing: int = 0
 
     # What was estimated
 
@@ -328,6 +331,7 @@ class Fit:
             "log_precision": self.log_precision,
             "constant": self.constant,
             "reads": self.reads,
+            "n_missing": self.n_missing,
             "design": self.design.to_dict(),
             "theta": s.theta.tolist(),
             "status": [s.status.code, s.status.message],
@@ -487,6 +491,7 @@ def load(path: str | os.PathLike[str]) -> Fit:
         constant=d["constant"],
         optimizer=d["optimizer"],
         reads=d["reads"],
+        n_missing=d["n_missing"],
     )
 
 

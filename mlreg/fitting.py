@@ -167,6 +167,7 @@ def fit(
         constant=constant,
         optimizer=repr(optimizer),
         reads=likelihood.reads + (full.reads if report.dependent else 0),
+        n_missing=getattr(source, "left_out", 0),
     )
     _warn(result, report)
     return result

@@ -41,7 +41,7 @@ def test_shipped_data_sets_bring_their_formula(capsys, name):
 
 def test_sgd_and_scipy_say_how_far_they_are(capsys):
     args = ["fit", "norris", "--optimizer", "sgd", "--learning-rate", "1e-6", "--batch-size", "4"]
-    status, out, err = run(capsys, *args, "--epochs", "20", "--seed", "3", "--json")
+    status, out, _ = run(capsys, *args, "--epochs", "20", "--seed", "3", "--json")
     found = json.loads(out)
     data = ml.datasets.norris()
     exact = ml.fit(data.X, data.y)
@@ -83,7 +83,7 @@ def test_a_csv_file_missing_values_weights_and_saving(capsys, tmp_path):
 def test_certify(capsys, tmp_path):
     data = ml.datasets.norris()
     exact = ml.fit(data.X, data.y)
-    moved = exact.params + [0, 2 * exact.std_errors[1]]
+    moved = exact.params + np.array([0, 2 * exact.std_errors[1]])
     text = ",".join(repr(float(v)) for v in moved)
     status, out, _ = run(capsys, "certify", "norris", "y ~ x", f"--params={text}", "--json")
     assert status == 1

@@ -264,10 +264,13 @@ def test_missing_rows_are_dropped_when_told():
     keep = np.setdiff1d(np.arange(30), [3, 7])
     fit, base = ml.fit(X, y, missing="drop"), ml.fit(XZ[keep], Y[keep])
     assert (fit.params == base.params).all()
-    assert fit.n_rows == 28
+    assert (fit.n_rows, fit.n_missing) == (28, 2)
+    assert "left out for missing values: 2 rows" in fit.summary()
     assert len(fit.residuals()) == 28
     frame = pd.DataFrame({"y": y, "a": X[:, 0], "b": X[:, 1]})
-    assert (ml.fit("y ~ a + b", frame, missing="drop").params == base.params).all()
+    by_formula = ml.fit("y ~ a + b", frame, missing="drop")
+    assert (by_formula.params == base.params).all()
+    assert by_formula.n_missing == 2
     with pytest.raises(ml.InvalidInput, match=r"'a'|'y'"):
         ml.fit("y ~ a + b", frame)
 

@@ -13,7 +13,7 @@ from mlreg.data.formula import FormulaDesign, describe_gaps, fit_formula, rows_w
 from mlreg.data.names import columns_of, parse
 from mlreg.data.table import Table, as_table, is_frame
 from mlreg.errors import InvalidInput, InvalidType
-from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource
+from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
 
 __all__ = ["build_source", "build_source_from_formula"]
 
@@ -71,7 +71,7 @@ def build_source(
         raise InvalidType(f"names must be a list of names; it is the text {names!r}")
     frequency = _weights(frequency_weights, "frequency", len(a))
     precision = _weights(precision_weights, "precision", len(a))
-    rows = None
+    rows, response = None, response_name(y)
     if missing == "drop":
         complete = _complete(a, b)
         if not complete.any():
@@ -85,8 +85,10 @@ def build_source(
         frequency=frequency,
         precision=precision,
         rows=rows,
+        response=response,
+        left_out=0 if rows is None else len(b) - len(rows),
     )
-    return source, ArrayDesign(source.names, bool(intercept), response_name(y))
+    return source, ArrayDesign(source.names, bool(intercept), response)
 
 
 def build_source_from_formula(
@@ -161,6 +163,8 @@ def build_source_from_formula(
         names=design.names,
         frequency=None if frequency is None else frequency[rows],
         precision=None if precision is None else precision[rows],
+        response=design.response,
+        left_out=int(np.any(list(gaps.values()), axis=0).sum()) if gaps else 0,
     )
     return source, design
 
@@ -198,17 +202,7 @@ def _weights(weights: Any, kind: str, n: int) -> Array | None:
     if weights is None:
         return None
     w = as_vector(weights, f"{kind}_weights", n).astype(np.float64)
-    bad = ~(np.isfinite(w) & (w >= 0) & ((w == np.floor(w)) if kind == "frequency" else True))
-    if bad.any():
-        first = int(bad.argmax())
-        raise InvalidInput(
-            f"{kind}_weights must be finite and not negative"
-            f"{', whole numbers' if kind == 'frequency' else ''}: {bad.sum()} are not, first "
-            f"{w[first]:g} at row {first}"
-            + ("; for variances sigma**2/w use precision_weights" if kind == "frequency" else "")
-        )
-    if n and not w.any():
-        raise InvalidInput(f"all {kind}_weights are zero: no row is left")
+    check_weights(w, kind)
     return w
 
 

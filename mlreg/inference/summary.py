@@ -55,6 +55,8 @@ def summary(fit: "Fit", level: float) -> str:
         f"log-likelihood: {_full(fit.log_likelihood)}    AIC: {_full(fit.aic)}    "
         f"BIC: {_full(fit.bic)}",
     ]
+    if fit.n_missing:
+        lines.append(f"left out for missing values: {fit.n_missing} rows")
     if fit.rank_report.dependent:
         lines.append(f"left out as dependent: {fit.rank_report.describe(fit.names)}")
     lines += [rule, str(fit.certificate)]

@@ -50,6 +50,21 @@ def as_float(xp: Any, a: Array) -> Array:
     return a if a.dtype in (xp.float64, xp.complex128) else xp.astype(a, xp.float64)
 
 
+def check_weights(w: np.ndarray[Any, np.dtype[np.float64]], kind: str) -> None:
+    """Raise for weights that are none; ``kind`` is "frequency" or "precision"."""
+    whole = kind == "frequency"
+    bad = ~np.isfinite(w) | (w < 0) | ((w != np.floor(w)) if whole else False)
+    if bad.any():
+        first = int(bad.argmax())
+        raise InvalidInput(
+            f"{kind}_weights must be finite and not negative{', whole numbers' * whole}: "
+            f"{int(bad.sum())} are not, first {w[first]:g} at row {first}"
+            + ("; for variances sigma**2/w use precision_weights" if whole else "")
+        )
+    if w.size and not w.any():
+        raise InvalidInput(f"all {kind}_weights are zero: no row is left")
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """Some rows of a design, intercept column included.
@@ -116,6 +131,10 @@ class ArraySource:
         Weights (see `Block`). A row of weight zero is left out.
     rows : integer array, optional
         The rows to use, where not all of them are wanted.
+    response : str
+        Name of the response, for messages.
+    left_out : int
+        How many rows were left out for missing values, for the record.
 
     Raises
     ------
@@ -134,6 +153,8 @@ class ArraySource:
         frequency: Array | None = None,
         precision: Array | None = None,
         rows: Any = None,
+        response: str = "y",
+        left_out: int = 0,
     ) -> None:
         X, y = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in (X, y))
         namespace(X, y, frequency, precision)  # an error where they are of different kinds
@@ -142,8 +163,8 @@ class ArraySource:
         n, k = X.shape
         for what, a in (
             ("y", y),
-            ("frequency weights", frequency),
-            ("precision weights", precision),
+            ("frequency_weights", frequency),
+            ("precision_weights", precision),
         ):
             if a is not None and a.shape != (n,):
                 raise InvalidInput(
@@ -161,7 +182,7 @@ class ArraySource:
             raise InvalidInput(
                 f"two columns have the same name: {', '.join(map(repr, repeated))}; rename one"
             )
-        self._X, self._y = X, y
+        self._X, self._y, self.response, self.left_out = X, y, response, left_out
         self._weights = {"frequency": frequency, "precision": precision}
         self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
         self._check_weights()
@@ -181,44 +202,30 @@ class ArraySource:
         return int(self._y.shape[0]) if self._rows is None else len(self._rows)
 
     def _check_weights(self) -> None:
-        keep = np.ones(self._n_physical, dtype=bool)
-        rows = slice(None) if self._rows is None else self._rows
-        total = self._n_physical
+        keep = np.ones(self._y.shape[0], dtype=bool)
+        if self._rows is not None:
+            keep[:] = False
+            keep[self._rows] = True
+        total = None
         for kind, array in self._weights.items():
-            if array is None:
-                continue
-            w = np.asarray(to_numpy(array)[rows], dtype=np.float64)
-            whole = kind == "frequency"
-            bad = ~np.isfinite(w) | (w < 0) | ((w != np.floor(w)) if whole else False)
-            if bad.any():
-                first = int(np.flatnonzero(bad)[0])
-                raise InvalidInput(
-                    f"{kind} weights must be finite and not negative{', whole numbers' * whole}: "
-                    f"{int(bad.sum())} are not, first at row {self._label(first)} ({w[first]:g})"
-                    + ("; for variances sigma**2/w use precision weights" if whole else "")
-                )
-            if w.size and not w.any():
-                raise InvalidInput(f"all {kind} weights are zero: no row is left")
-            keep &= w > 0
-            if whole:
-                total = int(w[keep].sum()) if array is self._weights["frequency"] else total
+            if array is not None:
+                w = np.asarray(to_numpy(array), dtype=np.float64)
+                check_weights(w, kind)
+                keep &= w > 0
+                total = w if kind == "frequency" else total
         if not keep.all():
-            self._rows = np.flatnonzero(keep) if self._rows is None else self._rows[keep]
-            rows = self._rows
+            rows = np.flatnonzero(keep)
+            self._rows = rows if self._rows is None else self._rows[keep[self._rows]]
         if not self._n_physical:
             raise InvalidInput("there are no rows: the data is empty or every weight is zero")
-        frequency = self._weights["frequency"]
-        if frequency is None:
-            self.n_rows: int | None = self._n_physical
-        else:
-            self.n_rows = int(np.asarray(to_numpy(frequency)[rows], dtype=np.float64).sum())
+        used = slice(None) if self._rows is None else self._rows
+        self.n_rows: int | None = self._n_physical if total is None else int(total[used].sum())
 
     def _label(self, i: int) -> int:
         """Row number, in the arrays as they were given, of row i of those in use."""
         return i if self._rows is None else int(self._rows[i])
 
     def _check_finite(self) -> None:
-        at = 0
         for block in self.blocks():
             # A finite sum proves finite terms and costs one read; only a suspect block is searched.
             with np.errstate(all="ignore"):
@@ -226,30 +233,31 @@ class ArraySource:
             if not np.isfinite(total):
                 self._name_nonfinite()
                 return
-            at += block.y.shape[0]
 
     def _name_nonfinite(self) -> None:
-        counts = np.zeros(len(self.names) + 1, dtype=int)
-        first = np.full(len(self.names) + 1, -1)
+        """Raise where a value is NaN or infinite; not where only a sum overflowed."""
+        names = (*self.names, self.response)
+        counts, nans = np.zeros(len(names), dtype=int), 0
+        first = np.full(len(names), -1)
         at = 0
         for block in self.blocks():
             values = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
             bad = ~np.isfinite(values)
+            nans += int(np.isnan(values).sum())
             new = bad.any(axis=0) & (first < 0)
             first[new] = at + bad.argmax(axis=0)[new]
             counts += bad.sum(axis=0)
             at += len(values)
-        if not counts.any():
-            return  # finite after all: only the sum overflowed
-        names = (*self.names, "y")
-        found = [
-            f"{names[j]!r} in {counts[j]} rows, first at row {self._label(first[j])}"
-            for j in np.flatnonzero(counts)
-        ]
-        raise InvalidInput(
-            f"NaN or infinity in {'; '.join(found[:5])}{' ...' if len(found) > 5 else ''}. "
-            "Mend or remove those rows; missing='drop' leaves out rows with NaN"
-        )
+        if counts.any():
+            found = [
+                f"{names[j]!r} in {counts[j]} rows, first at row {self._label(first[j])}"
+                for j in np.flatnonzero(counts)
+            ]
+            raise InvalidInput(
+                f"NaN or infinity in {'; '.join(found[:5])}{' ...' if len(found) > 5 else ''}. "
+                "Mend or remove those rows"
+                + ("; missing='drop' leaves out rows with NaN" if nans else "")
+            )
 
     def _block(self, rows: Any) -> Block:
         xp = self._xp

@@ -1,3 +1,5 @@
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,7 +109,7 @@ def test_divergence_is_a_status_that_names_a_bound_that_holds(textbook, sampling
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 8, "full"]), st.booleans())
 def test_below_the_bound_no_step_expands_the_error(seed, size, weighted):
-    """Reshuffled or full: without noise every epoch brings the descent nearer, whatever the order."""
+    """Without noise every epoch brings the descent nearer, whatever the order of the rows."""
     rng = np.random.default_rng(seed)
     n, p = int(rng.integers(8, 30)), int(rng.integers(1, 4))
     X = (
@@ -125,7 +127,7 @@ def test_below_the_bound_no_step_expands_the_error(seed, size, weighted):
     )
     errors = [np.linalg.norm(point - 1) for point in way]
     assert not overflow
-    assert all(b <= a * (1 + 1e-12) for a, b in zip(errors[:-1], errors[1:], strict=True))
+    assert all(b <= a * (1 + 1e-12) for a, b in pairwise(errors))
 
 
 def test_full_batch_bound_is_sharp(textbook):
@@ -142,8 +144,6 @@ def test_full_batch_bound_is_sharp(textbook):
 
 def test_replacement_bound_in_mean_square():
     """E‖error‖² over all minibatches of size m does not grow, by enumeration."""
-    from itertools import product
-
     rng = np.random.default_rng(3)
     X = rng.standard_normal((5, 2)) * np.array([[3.0], [1], [1], [0.2], [1]])
     likelihood = ml.LinearLikelihood(X, np.zeros(5))
