@@ -1,12 +1,11 @@
 """`Fit`: what ``mlreg.fit`` returns."""
 
-import json
+import dataclasses
 import math
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -16,6 +15,7 @@ from mlreg._version import __version__
 from mlreg.certificate import Certificate, LeastSquares
 from mlreg.data.design import Design, design_from_dict
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
+from mlreg.files import plain, read, write
 from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
 from mlreg.inference.prediction import Prediction, leverage_root
 from mlreg.inference.summary import summary
@@ -320,58 +320,15 @@ class Fit:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the rows, as plain numbers and strings, exactly."""
-        s, c = self.solution, self.certificate
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "mlreg": __version__,
-            "optimizer": self.optimizer,
-            "names": list(self.names),
-            "n_rows": self.n_rows,
-            "log_precision": self.log_precision,
-            "constant": self.constant,
-            "reads": self.reads,
-            "n_missing": self.n_missing,
-            "design": self.design.to_dict(),
-            "theta": s.theta.tolist(),
-            "status": [s.status.code, s.status.message],
-            "history": [s.history.unit, s.history.mean_nll.tolist(), s.history.distance.tolist()],
-            "solution_reads": s.reads,
-            "certificate": {
-                "distance": c.distance,
-                "per_param": c.per_param.tolist(),
-                "sigma_distance": c.sigma_distance,
-                "log_likelihood_gap": c.log_likelihood_gap,
-                "rounding": c.rounding.tolist(),
-                "exact": c.exact,
-            },
-            "rank": {
-                "kept": list(self.rank_report.kept),
-                "dependent": [[d.column, list(d.terms)] for d in self.rank_report.dependent],
-                "smallest": self.rank_report.smallest,
-                "cutoff": self.rank_report.cutoff,
-                "n_rows": self.rank_report.n_rows,
-            },
-            "triangle": {
-                "R": self.R.R.tolist(),
-                "exponent": self.R.exponent.tolist(),
-                "n_rows": self.R.n_rows,
-                "n_blocks": self.R.n_blocks,
-                "block_rows": self.R.block_rows,
-            },
-        }
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del fields["source"]
+        fields["solution"] = {**vars(self.solution), "noise": repr(self.solution.noise)}
+        head = {"format": FORMAT, "version": VERSION, "mlreg": __version__}
+        return dict(plain({**head, **fields, "design": self.design.to_dict()}))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but the rows to a JSON file, from which `load` restores it exactly."""
-        text = json.dumps(_encode(self.to_dict()), allow_nan=False)
-        # First beside the target, then in its place: an interrupted save leaves the old file whole.
-        target = Path(path)
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        write(path, self.to_dict())
 
     # Helpers
 
@@ -441,74 +398,41 @@ def load(path: str | os.PathLike[str]) -> Fit:
     Raises
     ------
     InvalidInput
-        Not such a file, or one of a later version.
+        Not such a file, or one of another version.
     """
-    try:
-        d = _decode(json.loads(Path(path).read_text(encoding="utf-8")))
-        kind, number = d["format"], d["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{os.fspath(path)!r} is not a fit saved by mlreg") from error
-    if kind != FORMAT or number != VERSION:
-        raise InvalidInput(
-            f"{os.fspath(path)!r} holds {kind} of version {number}; this mlreg reads {FORMAT} "
-            f"{VERSION}: load it with mlreg {d.get('mlreg', 'of that version')}"
-        )
-    kept = tuple(d["rank"]["kept"])
-    certificate = d["certificate"]
-    for key in ("per_param", "rounding"):
-        certificate[key] = np.array(certificate[key], dtype=np.float64)
-    unit, mean_nll, distance = d["history"]
-    triangle = d["triangle"]
-    return Fit(
-        solution=Solution(
-            np.array(d["theta"], dtype=np.float64),
-            Gaussian(),
-            Status(*d["status"]),
-            Certificate(**certificate, names=tuple(d["names"][j] for j in kept)),
-            History(unit, np.array(mean_nll), np.array(distance)),
-            d["solution_reads"],
-        ),
-        names=tuple(d["names"]),
-        R=replace(
-            Triangle(np.array(triangle["R"]), np.array(triangle["exponent"])),
-            **{key: triangle[key] for key in ("n_rows", "n_blocks", "block_rows")},
-        ),
-        source=None,
-        design=design_from_dict(d["design"]),
-        rank_report=RankReport(
-            len(kept),
-            kept,
-            tuple(
-                Dependence(column, tuple((float(c), int(j)) for c, j in terms))
-                for column, terms in d["rank"]["dependent"]
-            ),
-            d["rank"]["smallest"],
-            d["rank"]["cutoff"],
-            d["rank"]["n_rows"],
-        ),
-        n_rows=d["n_rows"],
-        log_precision=d["log_precision"],
-        constant=d["constant"],
-        optimizer=d["optimizer"],
-        reads=d["reads"],
-        n_missing=d["n_missing"],
+    d = read(path, FORMAT, VERSION)
+    solution, report, triangle = d["solution"], d["rank_report"], d["R"]
+    certificate, history = solution["certificate"], solution["history"]
+    for holder, key in (
+        (certificate, "per_param"),
+        (certificate, "rounding"),
+        (history, "mean_nll"),
+        (history, "distance"),
+        (solution, "theta"),
+        (triangle, "R"),
+    ):
+        holder[key] = np.array(holder[key], dtype=np.float64)
+    triangle["exponent"] = np.array(triangle["exponent"], dtype=np.int64)
+    report["kept"] = tuple(report["kept"])
+    report["dependent"] = tuple(
+        Dependence(e["column"], tuple((float(c), int(j)) for c, j in e["terms"]))
+        for e in report["dependent"]
     )
-
-
-def _encode(value: Any) -> Any:
-    """JSON has no infinities and no NaN: they become {"float": "inf"}."""
-    if isinstance(value, dict):
-        return {key: _encode(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_encode(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(float(value))}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"float"}:
-            return float(value["float"])
-        return {key: _decode(item) for key, item in value.items()}
-    return [_decode(item) for item in value] if isinstance(value, list) else value
+    certificate["names"] = tuple(certificate["names"])
+    parts: dict[str, Any] = {
+        "solution": Solution(
+            solution["theta"],
+            Gaussian(),
+            Status(**solution["status"]),
+            Certificate(**certificate),
+            History(**history),
+            solution["reads"],
+        ),
+        "names": tuple(d["names"]),
+        "R": Triangle(**triangle),
+        "source": None,
+        "design": design_from_dict(d["design"]),
+        "rank_report": RankReport(**report),
+    }
+    rest = {f.name: d[f.name] for f in dataclasses.fields(Fit) if f.name not in parts}
+    return Fit(**parts, **rest)

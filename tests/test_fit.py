@@ -419,7 +419,7 @@ def test_what_is_no_saved_fit_is_refused(tmp_path):
     path = tmp_path / "f.json"
     for text in ("{", "[]", "{}", '{"format": "mlreg.Fit"}'):
         path.write_text(text)
-        with pytest.raises(ml.InvalidInput, match="not a fit saved by mlreg"):
+        with pytest.raises(ml.InvalidInput, match="not a file that mlreg saved"):
             ml.load(path)
     path.write_text('{"format": "mlreg.Fit", "version": 99, "mlreg": "9.0"}')
     with pytest.raises(ml.InvalidInput, match=r"load it with mlreg 9.0"):

@@ -244,7 +244,7 @@ def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
 
 def _conditioning(fit: Fit) -> float:
     R = fit.R.R[:-1, :-1]
-    return float(np.linalg.cond(R / np.linalg.norm(R, axis=0))) * np.sqrt(len(R))
+    return float(np.linalg.cond(R / np.linalg.norm(R, axis=0)) * np.sqrt(len(R)))
 
 
 def _residual_loss(fit: Fit) -> float:

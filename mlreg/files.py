@@ -1,0 +1,74 @@
+"""Files of plain JSON: exact floats, no pickle, whole or not there."""
+
+import dataclasses
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlreg.errors import InvalidInput
+
+__all__ = ["plain", "read", "write"]
+
+
+def plain(value: Any) -> Any:
+    """Types of JSON for numbers, text, arrays, sequences, dictionaries and dataclasses of them.
+
+    JSON has no infinity and no NaN: they become ``{"float": "inf"}``.
+    """
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    return value
+
+
+def _revive(value: Any) -> Any:
+    """Undo what `plain` did to infinities and NaN."""
+    if isinstance(value, dict):
+        if value.keys() == {"float"}:
+            return float(value["float"])
+        return {key: _revive(item) for key, item in value.items()}
+    return [_revive(item) for item in value] if isinstance(value, list) else value
+
+
+def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:
+    """Write plain data as JSON; an interruption leaves an older file whole."""
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        draft.write_text(json.dumps(plain(value), allow_nan=False), encoding="utf-8")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:
+    """Read what `write` wrote; its ``format`` must be ``kind``, its ``version`` the one given.
+
+    Raises
+    ------
+    InvalidInput
+        Another file, or one of another version.
+    """
+    name = os.fspath(path)
+    try:
+        value = _revive(json.loads(Path(path).read_text(encoding="utf-8")))
+        found = value["format"], value["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{name!r} is not a file that mlreg saved") from error
+    if found != (kind, version):
+        raise InvalidInput(
+            f"{name!r} holds {found[0]} of version {found[1]}; this mlreg reads {kind} {version}: "
+            f"load it with mlreg {value.get('mlreg', 'of that version')}"
+        )
+    return dict(value)
