@@ -55,13 +55,14 @@ def symbolic(n: int = 3, p: int = 2) -> dict[str, Any]:
     return names(X, y, beta, gamma=gamma, sigma=sp.exp(gamma))
 
 
-def cases(count: int = 4, n: int = 6, p: int = 3, seed: int = 0) -> Iterator[SimpleNamespace]:
+@lru_cache
+def cases(count: int = 3, n: int = 6, p: int = 3, seed: int = 0) -> list[SimpleNamespace]:
     """Random models: float64 arrays for mlreg, and the same numbers exactly for the display.
 
     ``by_sigma`` takes σ as given and γ = log σ; ``by_gamma`` takes γ as given and σ = exp γ.
-    ``integer`` data have exact sums; ``k`` and ``w`` are frequency and precision weights.
+    ``k`` and ``w`` are frequency and precision weights.
     """
-    rng = np.random.default_rng(seed)
+    rng, made = np.random.default_rng(seed), []
     for _ in range(count):
         X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
         beta, y = rng.normal(size=p), rng.normal(size=n)
@@ -69,7 +70,7 @@ def cases(count: int = 4, n: int = 6, p: int = 3, seed: int = 0) -> Iterator[Sim
         gamma = math.log(sigma)
         k, w = rng.integers(1, 5, n).astype(float), rng.uniform(0.5, 2, n)
         parts = exact({"X": X, "y": y, "beta": beta, "k": k, "w": w})
-        yield SimpleNamespace(
+        case = SimpleNamespace(
             X=X,
             y=y,
             beta=beta,
@@ -80,6 +81,9 @@ def cases(count: int = 4, n: int = 6, p: int = 3, seed: int = 0) -> Iterator[Sim
             by_sigma=names(**parts, sigma=exact(sigma), gamma=sp.log(exact(sigma))),
             by_gamma=names(**parts, gamma=exact(gamma), sigma=sp.exp(exact(gamma))),
         )
+        case.solved = _solve(case)
+        made.append(case)
+    return made
 
 
 def whole_numbers(seed: int, n: int = 7, p: int = 2) -> tuple[Any, Any, Any, dict[str, Any]]:
@@ -92,6 +96,10 @@ def whole_numbers(seed: int, n: int = 7, p: int = 2) -> tuple[Any, Any, Any, dic
 
 def solved(c: SimpleNamespace) -> dict[str, Any]:
     """The names of a case with the exact least-squares solution, and what follows from it."""
+    return dict(c.solved)
+
+
+def _solve(c: SimpleNamespace) -> dict[str, Any]:
     X, y, beta = (c.by_sigma[name] for name in ("X", "y", "beta"))
     n, p = X.shape
     G = (X.T * X).inv()

@@ -231,9 +231,10 @@ def certificate(
 
     Notes
     -----
-    Where the rows can be read again, Δ comes from the residuals at ``params`` by
-    Δ = −R⁻¹R⁻ᵀXᵀr, Eq. (5.3), which loses fewer digits near the MLE than the
-    difference of two coefficient vectors.
+    Far from the MLE Δ is the difference of the coefficients. Within a standard
+    error of it (where the rows can be read again) it comes from the residuals at
+    ``params`` by Δ = −R⁻¹R⁻ᵀXᵀr, Eq. (5.3), in which nothing cancels: that judges
+    the solution of the triangle itself, too.
 
     Raises
     ------
@@ -260,11 +261,13 @@ def certificate(
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
-        if likelihood.source.rereadable:
+        delta = ls.scale(params) - ls.beta
+        contrast = ls.R @ delta
+        near = ls.perfect or norm(contrast) <= ls.s
+        if near and likelihood.source.rereadable:
             contrast = -solve_upper(ls.R, _score(likelihood, ls, params), transpose=True)
-        else:
-            contrast = ls.contrast(params)
-    return judge(ls, contrast, names, sigma)
+            delta = solve_upper(ls.R, contrast)
+    return judge(ls, delta, names, sigma, contrast)
 
 
 def _score(likelihood: LinearLikelihood, ls: LeastSquares, params: F64) -> F64:
@@ -277,9 +280,14 @@ def _score(likelihood: LinearLikelihood, ls: LeastSquares, params: F64) -> F64:
 
 
 def judge(
-    ls: LeastSquares, contrast: F64, names: tuple[str, ...], sigma: float | None = None
+    ls: LeastSquares,
+    delta: F64,
+    names: tuple[str, ...],
+    sigma: float | None = None,
+    contrast: F64 | None = None,
 ) -> Certificate:
-    """Certificate from RΔ, the error in orthonormal coordinates (scaled units)."""
+    """Certificate from the error Δ (scaled units), and from RΔ where it is known better."""
+    contrast = ls.R @ delta if contrast is None else contrast
     n, p = ls.n_rows, len(ls.beta)
     inverse = solve_upper(ls.R, np.eye(p))
     spread = np.linalg.norm(inverse, axis=1)  # √Gⱼⱼ, so that s·spread are standard errors
@@ -290,7 +298,7 @@ def judge(
     if not np.isfinite(contrast).all():  # beyond floating point, and so beyond any number
         inf = math.inf
         return Certificate(inf, np.full(p, inf), inf, inf, rounding, True, names)
-    error, each = norm(contrast), np.abs(inverse @ contrast) / spread
+    error, each = norm(contrast), np.abs(delta) / spread
     if ls.perfect:
         # Standard errors are zero: any error that is not rounding is infinitely many of them.
         each = np.where(each <= ls.residual_bound, 0.0, np.inf)

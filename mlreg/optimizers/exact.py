@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
-from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Gaussian
-from mlreg.optimizers.solution import Solution, Status, finish
+from mlreg.optimizers.solution import Solution, Status, check_noise, finish
 
 __all__ = ["Exact"]
 
@@ -42,10 +40,7 @@ class Exact:
         RankDeficient
             Where the coefficients are not unique.
         """
-        if not isinstance(likelihood.noise, Gaussian):
-            raise InvalidInput(
-                f"Exact() solves Gaussian noise only, and this is {likelihood.noise}: use Scipy()"
-            )
+        check_noise(likelihood, "Exact() solves least squares")
         before = likelihood.reads
         ls = least_squares(likelihood)
         lost = Status(

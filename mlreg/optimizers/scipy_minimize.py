@@ -14,7 +14,7 @@ from mlreg.certificate import CONVERGED, LeastSquares, least_squares
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.triangle import norm, solve_upper
-from mlreg.optimizers.solution import Solution, Status, check_start, finish
+from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
 
 __all__ = ["Scipy"]
 
@@ -72,6 +72,7 @@ class Scipy:
         RankDeficient
             Where the coefficients are not unique.
         """
+        check_noise(likelihood, "Scipy() measures its result against least squares")
         before = likelihood.reads
         beta = check_start(likelihood, start)
         ls = least_squares(likelihood)

@@ -12,9 +12,8 @@ from mlreg.certificate import LeastSquares, least_squares
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.triangle import norm
-from mlreg.optimizers.solution import Solution, Status, check_start, finish
+from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
 
 __all__ = ["SGD", "stable_learning_rate"]
 
@@ -101,10 +100,7 @@ class SGD:
         RankDeficient
             Where there is no unique MLE to be measured against.
         """
-        if not isinstance(likelihood.noise, Gaussian):
-            raise InvalidInput(
-                f"SGD follows the squared loss of Gaussian noise, not {likelihood.noise}"
-            )
+        check_noise(likelihood, "SGD() follows the squared loss")
         before = likelihood.reads
         params = check_start(likelihood, start)
         ls = least_squares(likelihood)
@@ -131,8 +127,12 @@ class SGD:
             for _ in range(self.epochs):
                 for block in self._batches(likelihood, size, rows, rng):
                     # At σ = 1 the NLL's gradient in β is that of the summed squared loss.
-                    _, gradient = likelihood.term(np.append(params, 0.0), block)
-                    params = params - step * to_numpy(gradient)[:-1]
+                    theta = np.append(params, 0.0)
+                    if block is None:
+                        gradient = likelihood.gradient(theta)
+                    else:
+                        gradient = to_numpy(likelihood.term(theta, block)[1])
+                    params = params - step * gradient[:-1]
                     if not np.isfinite(params).all():
                         return way, True
                 if not np.isfinite(params @ params):
@@ -142,11 +142,15 @@ class SGD:
 
     def _batches(
         self, likelihood: LinearLikelihood, size: int, rows: int, rng: np.random.Generator
-    ) -> Iterator[Block]:
+    ) -> Iterator[Block | None]:
+        """Minibatches of one epoch; None stands for all rows, which are never in one block."""
         source = likelihood.source
+        if self.batch_size == "full":
+            yield None
+            return
         likelihood.reads += 1
-        if self.sampling == "reshuffle" or self.batch_size == "full":
-            yield from source.blocks(size, None if self.batch_size == "full" else rng)
+        if self.sampling == "reshuffle":
+            yield from source.blocks(size, rng)
             return
         if not hasattr(source, "sample"):
             raise InvalidInput(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mlreg.certificate import Certificate, LeastSquares, certificate
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Noise
+from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.triangle import norm
 
 __all__ = ["History", "Optimizer", "Solution", "Status"]
@@ -99,6 +99,14 @@ class Optimizer(Protocol):
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
         """Minimise from coefficients ``start``, shape (p,); a numerical failure is a `Status`."""
         ...
+
+
+def check_noise(likelihood: LinearLikelihood, what: str) -> None:
+    """Raise for noise that is not Gaussian; ``what`` says what needs it to be."""
+    if not isinstance(likelihood.noise, Gaussian):
+        raise InvalidInput(
+            f"{what}, for Gaussian noise only: this likelihood has {likelihood.noise}"
+        )
 
 
 def check_start(likelihood: LinearLikelihood, start: F64 | None) -> F64:

@@ -11,6 +11,7 @@ Its decorator says which of three kinds it is:
 `LAWS` lists them all.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -197,7 +198,13 @@ def params_within_rounding(fit: Fit, exact: Rational) -> Any:
 def _in_std_errors(lengths: list[Fraction], exact: Rational, df_resid: int) -> F64:
     """Lengths in each coefficient's standard error; rational up to the root, whatever the units."""
     s2 = exact.rss / df_resid
-    return _float([float(v * v / (s2 * exact.inverse[j][j])) ** 0.5 for j, v in enumerate(lengths)])
+    return _float([_root(v * v / (s2 * exact.inverse[j][j])) for j, v in enumerate(lengths)])
+
+
+def _root(value: Fraction) -> float:
+    """Square root of a fraction that may itself be too large or too small for a float."""
+    half = (value.numerator.bit_length() - value.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(value / Fraction(4) ** half), half)
 
 
 @law("bounded", "2.3")
@@ -266,7 +273,7 @@ def certificate_is_true_distance(
     fitted = Fraction(0)
     for row in X.tolist():
         fitted += sum((Fraction(a) * d for a, d in zip(row, delta, strict=True)), Fraction(0)) ** 2
-    true = float(fitted / (exact.rss / df_resid)) ** 0.5
+    true = _root(fitted / (exact.rss / df_resid))
     each = np.append(_in_std_errors(delta, exact, df_resid), true)
     observed = np.append(certificate.per_param, certificate.distance) - each
     return _ratio(observed, 0.01 * each + 2 * certificate.rounding.sum())

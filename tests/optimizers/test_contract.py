@@ -1,0 +1,82 @@
+"""What every optimizer promises."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mlreg as ml
+from mlreg.likelihood.blocks import ArraySource
+from mlreg.verify import laws
+from mlreg.verify.strategies import designs
+
+OPTIMIZERS = [
+    ml.Exact(),
+    ml.Scipy(),
+    ml.Scipy("L-BFGS-B"),
+    ml.SGD(0.1, batch_size=3),
+    ml.SGD(1e3, batch_size=2, epochs=30),
+    ml.SGD(0.1, batch_size="full", epochs=50),
+    ml.SGD(0.01, batch_size=1, sampling="replacement"),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@given(problem=designs(max_log_condition=5, max_offset=1e3), seed=st.integers(0, 99))
+def test_never_claims_too_much_and_the_distance_is_true(optimizer, problem, seed):
+    if isinstance(optimizer, ml.SGD):
+        optimizer = dataclasses.replace(optimizer, seed=seed)
+    n, p = problem.X.shape
+    fit = ml.fit(problem.X, problem.y, intercept=False, optimizer=optimizer)
+    laws.never_claims_too_much(fit)
+    if fit.status.code == "perfect-fit" or not np.isfinite(fit.certificate.distance):
+        return
+    laws.certificate_is_true_distance(fit.certificate, fit.params, problem.X, problem.exact, n - p)
+    assert fit.history.distance[-1] == pytest.approx(
+        fit.certificate.distance, rel=1e-6, abs=4 * fit.certificate.rounding.sum()
+    )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_configurations_are_frozen_and_results_say_who(optimizer, textbook):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        optimizer.anything = 1
+    fit = ml.fit(textbook[0][:40], textbook[1][:40], optimizer=optimizer)
+    assert fit.optimizer == repr(optimizer)
+    assert fit.optimizer in fit.summary()
+    assert fit.reads >= 2
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_the_likelihood_may_be_of_any_namespace(optimizer, textbook):
+    strict = pytest.importorskip("array_api_strict")
+    X, y = textbook[0][:40], textbook[1][:40]
+    plain = optimizer.minimize(ml.LinearLikelihood(X, y))
+    other = optimizer.minimize(ml.LinearLikelihood(strict.asarray(X), strict.asarray(y)))
+    if plain.status.code != "diverged":
+        assert other.theta == pytest.approx(plain.theta, rel=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_other_noise_is_refused(optimizer):
+    class Cauchy:
+        smooth, log_concave, symmetric, fisher = True, False, True, (0.5, 0.0, 0.5)
+
+    likelihood = ml.LinearLikelihood(np.ones((4, 1)), np.arange(4.0), noise=Cauchy())
+    with pytest.raises(ml.InvalidInput, match="Gaussian noise only"):
+        optimizer.minimize(likelihood)
+
+
+def test_full_batches_take_no_more_memory_than_blocks():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200_000, 10))
+    source = ArraySource(X, X.sum(axis=1) + rng.standard_normal(200_000), intercept=True)
+    tracemalloc.start()
+    ml.fit(source, optimizer=ml.SGD(0.5, batch_size="full", epochs=2))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 5
