@@ -74,14 +74,14 @@ class Certificate:
         if math.isinf(self.distance):
             far = "infinitely many standard errors (the data fit perfectly; this estimate does not)"
         else:
-            far = f"{readable(self.distance)} standard errors"
+            far = f"{_three(self.distance)} standard errors"
         worst = int(np.argmax(self.per_param)) if len(self.per_param) else 0
         lines = [
             f"distance from the MLE: {far}, over all linear contrasts",
-            f"  worst coefficient: {self.names[worst]}, {readable(self.per_param[worst])}"
-            f"; sigma: {readable(self.sigma_distance)}"
-            f"; log-likelihood gap: {readable(self.log_likelihood_gap)}",
-            f"  rounding of the reference: at most {readable(self.rounding.max(initial=0.0))} "
+            f"  worst coefficient: {self.names[worst]}, {_three(self.per_param[worst])}"
+            f"; sigma: {_three(self.sigma_distance)}"
+            f"; log-likelihood gap: {_three(self.log_likelihood_gap)}",
+            f"  rounding of the reference: at most {_three(self.rounding.max(initial=0.0))} "
             "standard errors (worst case)",
         ]
         return "\n".join(lines)
@@ -322,6 +322,6 @@ def judge(
     )
 
 
-def readable(value: Any) -> str:
+def _three(value: Any) -> str:
     """A length in standard errors, to three digits."""
     return f"{float(value):.3g}"

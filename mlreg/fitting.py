@@ -139,6 +139,11 @@ def fit(
         raise InvalidInput(
             f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}"
         )
+    optimizer = Exact() if optimizer is None else optimizer
+    if isinstance(optimizer, type) or not hasattr(optimizer, "minimize"):
+        raise InvalidInput(
+            f"optimizer must be a configuration, such as SGD(0.03) or Exact(); not {optimizer!r}"
+        )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     source, design = _source(X, y, intercept, names, weights, missing)
     full = LinearLikelihood.from_source(source, noise)
@@ -152,7 +157,6 @@ def fit(
         start = as_vector(start, "start")
         if len(start) == len(source.names):  # else the optimizer says what is wrong
             start = start[list(report.kept)]
-    optimizer = Exact() if optimizer is None else optimizer
     solution = optimizer.minimize(likelihood, start)
     constant = 0 if design.intercept else _constant_column(likelihood)
     result = Fit(

@@ -204,6 +204,8 @@ def test_hostile_numbers_are_right_within_the_stated_bound(X, y):
         (XZ, Y, {"missing": "ignore"}, ValueError, "missing must be"),
         (XZ, Y, {"rank_deficient": "ignore"}, ValueError, "rank_deficient must be"),
         (XZ, Y, {"intercept": 1}, ValueError, "intercept must be True or False"),
+        (XZ, Y, {"optimizer": ml.SGD}, ValueError, "must be a configuration, such as SGD"),
+        (XZ, Y, {"optimizer": "sgd"}, ValueError, "must be a configuration"),
         (XZ, Y, {"noise": "laplace"}, ValueError, "noise must be Gaussian"),
         (XZ, Y, {"names": ["a"]}, ValueError, "1 names for the 2 columns"),
         (
