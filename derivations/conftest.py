@@ -56,7 +56,7 @@ def symbolic(n: int = 3, p: int = 2) -> dict[str, Any]:
 
 
 @lru_cache
-def cases(count: int = 3, n: int = 6, p: int = 3, seed: int = 0) -> list[SimpleNamespace]:
+def cases(count: int = 2, n: int = 6, p: int = 3, seed: int = 0) -> list[SimpleNamespace]:
     """Random models: float64 arrays for mlreg, and the same numbers exactly for the display.
 
     ``by_sigma`` takes σ as given and γ = log σ; ``by_gamma`` takes γ as given and σ = exp γ.

@@ -14,7 +14,7 @@ from mlreg.likelihood import gaussian
 from mlreg.likelihood.blocks import ArraySource
 from mlreg.verify import laws
 from mlreg.verify.exact import least_squares
-from mlreg.verify.strategies import designs, exact_ols, frequency_weights
+from mlreg.verify.strategies import dependent_designs, designs, exact_ols, frequency_weights
 
 U = 2.0**-53
 
@@ -294,6 +294,17 @@ def test_dependent_columns_are_dropped_when_told():
     assert sgd.certificate.distance < 3
     started = ml.fit(X, Y, rank_deficient="drop", optimizer=ml.Scipy(), start=np.zeros(4))
     assert started.status.code == "converged"
+
+
+@given(dependent_designs())
+def test_a_dependent_column_is_named_and_dropping_it_changes_nothing(case):
+    y = case.problem.y
+    base = ml.fit(case.problem.X, y, intercept=False)
+    with pytest.raises(ml.RankDeficient, match=rf"\bx{case.column + 1} (=|is)"):
+        ml.fit(case.X, y, intercept=False)
+    if usable(base):
+        dropped = ml.fit(case.X, y, intercept=False, rank_deficient="drop")
+        laws.fitted_values_are_unique(dropped, base, case.column)
 
 
 def test_fewer_rows_than_columns_drop_the_rest():

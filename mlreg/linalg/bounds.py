@@ -37,9 +37,9 @@ def coefficient_bound(R: F64, beta: F64, norm_y: float, norm_r: float, epsilon: 
     Returns
     -------
     ndarray, shape (p,)
-        ε [S + Σₖ |Gⱼₖ| ‖xₖ‖ ‖r‖ / √Gⱼⱼ] with S = ‖y‖ + Σ ‖xₖ‖|βₖ|, so that dividing by
-        the residual standard error gives standard errors. Infinite where ε is so
-        large against the conditioning that a first-order statement means nothing.
+        ε [S + Σₖ |Gⱼₖ| ‖xₖ‖ ‖r‖ / √Gⱼⱼ] / (1 − κ) with S = ‖y‖ + Σ ‖xₖ‖|βₖ|, so that
+        dividing by the residual standard error gives standard errors. κ = ε√p‖R⁻¹‖ at
+        unit columns allows for higher orders; from ½ on the bound is infinite.
     """
     unit, _ = unit_columns(R)
     p = len(R)

@@ -207,7 +207,9 @@ class SGD:
             return f"{how}. No learning rate is safe in these units: rescale the columns of X"
         return (
             f"{how}: learning_rate={self.learning_rate:g} is too large for this data. "
-            f"Up to {_round_down(bound):.3g} it cannot diverge; or standardise the columns of X"
+            f"Up to {_round_down(bound):.3g} it cannot diverge"
+            f"{' in mean square' if self.sampling == 'replacement' else ''}"
+            "; or standardise the columns of X"
         )
 
 

@@ -317,6 +317,19 @@ def equivariant(base: Fit, moved: Fit, c: float, shift: F64, scale: F64) -> Any:
     )
 
 
+@law("bounded", "2.2")
+def fitted_values_are_unique(dropped: Fit, full_rank: Fit, column: int) -> Any:
+    """With a dependent column left out, everything is as if it had never been there."""
+    if not np.isnan(dropped.params[column]):
+        return np.inf
+    kept = np.delete(dropped.params, column)
+    bound = (dropped.certificate.rounding + full_rank.certificate.rounding) * full_rank.std_errors
+    return np.append(
+        _ratio(kept - full_rank.params, bound),
+        _ratio(dropped.df_resid - full_rank.df_resid, 0.0),
+    )
+
+
 # The optimizers
 
 

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from mlreg.verify.exact import Rational, least_squares
 
-__all__ = ["Problem", "designs", "exact_ols", "frequency_weights", "precision_weights"]
+__all__ = [
+    "Dependent",
+    "Problem",
+    "dependent_designs",
+    "designs",
+    "exact_ols",
+    "frequency_weights",
+    "precision_weights",
+]
 
 F64 = NDArray[np.float64]
 
@@ -130,6 +138,37 @@ def designs(
     y = (rng.standard_normal() + columns @ slopes + noise) * units[-1]
     X = np.column_stack([np.ones(n), columns * units[:-1]])
     return Problem(X, y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dependent:
+    """A design with one dependent column more than a problem of full rank.
+
+    Attributes
+    ----------
+    problem : Problem
+        The columns without it.
+    X : ndarray, shape (n, p + 1)
+        The columns with it.
+    column : int
+        Where it stands.
+    """
+
+    problem: Problem
+    X: F64
+    column: int
+
+
+@st.composite
+def dependent_designs(draw: Any) -> Dependent:
+    """Integer designs with a column that is an exact integer combination of earlier ones."""
+    problem = draw(exact_ols(max_shear=10))
+    p = problem.X.shape[1]
+    column = draw(st.integers(1, p))
+    combination = draw(st.lists(st.integers(-3, 3), min_size=column, max_size=column))
+    extra = problem.X[:, :column] @ np.array(combination, dtype=float)
+    X = np.column_stack([problem.X[:, :column], extra, problem.X[:, column:]])
+    return Dependent(problem, X, column)
 
 
 @st.composite
