@@ -9,6 +9,9 @@ import mlreg as ml
 from mlreg.verify import laws
 from mlreg.verify.strategies import designs, exact_ols
 
+# Some of the designs drawn are so nearly collinear that the fit says so: that is no failure here.
+nearly_collinear = pytest.mark.filterwarnings("ignore::mlreg.errors.NumericalWarning")
+
 
 def true_distance(params, X, y):
     """Worst contrast and each coefficient, by an independent least-squares solution."""
@@ -43,6 +46,7 @@ def test_certificate_after_shifts(textbook, shift):
     assert found.converged == (shift < 0.1)
 
 
+@nearly_collinear
 @given(st.one_of(exact_ols(), designs()), st.floats(-3, 3), st.integers(0, 2**32 - 1))
 def test_certificate_is_the_true_distance_of_the_rational_solution(problem, log_shift, seed):
     n, p = problem.X.shape
@@ -182,6 +186,7 @@ def test_text_says_how_far(textbook):
     assert "worst coefficient: x2" in text
 
 
+@nearly_collinear
 @given(exact_ols())
 def test_rounding_bounds_the_true_error(problem):
     fit = ml.fit(problem.X, problem.y, intercept=False)

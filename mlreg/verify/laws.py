@@ -210,7 +210,10 @@ def _root(value: Fraction) -> float:
 @law("bounded", "2.3")
 def sigma_is_rss_over_n(fit: Fit, exact: Rational, norm_y: float, columns: F64) -> Any:
     """σ̂² = RSS/n, RSS from the exact rational solution."""
-    slack = fit.R.epsilon * (norm_y + columns @ np.abs(_float(exact.params)))
+    # ‖r‖ is a minimum: either solution bounds its change, with its own coefficients, one from above
+    # and one from below
+    sizes = columns @ np.abs(np.column_stack([_float(exact.params), fit.params]))
+    slack = fit.R.epsilon * (norm_y + sizes.max())
     truth = np.sqrt(float(exact.rss))
     observed = abs(fit.sigma * np.sqrt(fit.n_rows) - truth)
     return _ratio(observed, slack + 8 * U * truth)

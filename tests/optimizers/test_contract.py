@@ -12,6 +12,10 @@ from mlreg.likelihood.blocks import ArraySource
 from mlreg.verify import laws
 from mlreg.verify.strategies import designs
 
+# Some of the designs drawn are so nearly collinear that the fit says so: that is no failure here.
+nearly_collinear = pytest.mark.filterwarnings("ignore::mlreg.errors.NumericalWarning")
+
+
 OPTIMIZERS = [
     ml.Exact(),
     ml.Scipy(),
@@ -24,6 +28,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@nearly_collinear
 @given(problem=designs(max_log_condition=5, max_offset=1e3), seed=st.integers(0, 99))
 def test_never_claims_too_much_and_the_distance_is_true(optimizer, problem, seed):
     if isinstance(optimizer, ml.SGD):
