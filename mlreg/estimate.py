@@ -105,7 +105,7 @@ class Fit:
     def rss(self) -> float:
         """Residual sum of squares at `params`, rows weighted, in units of y²."""
         with np.errstate(over="ignore"):
-            return float(np.ldexp(self._residual_norm**2, 2 * self._ls.scale_y))
+            return float(np.ldexp(np.square(self._residual_norm), 2 * self._ls.scale_y))
 
     @property
     def residual_std_error(self) -> float:
@@ -143,7 +143,8 @@ class Fit:
         total = self._total_norm
         if total <= self.R.epsilon * self._ls.norm_y:
             return math.nan  # the response is constant: there is nothing to explain
-        return 1 - (self._residual_norm / total) ** 2
+        with np.errstate(over="ignore"):
+            return float(1 - np.square(self._residual_norm / total))
 
     @property
     def r_squared_adj(self) -> float:
@@ -154,12 +155,11 @@ class Fit:
     @property
     def f_test(self) -> FTest:
         """Test that all coefficients but the constant are zero."""
-        explained = (self._total_norm - self._residual_norm) * (
-            self._total_norm + self._residual_norm
-        )
-        residual = 0.0 if self.status.code == "perfect-fit" else self._residual_norm**2
         df_model = self.rank - (self.constant is not None)
-        return f_test(explained, residual, df_model, self.df_resid)
+        if self.status.code == "perfect-fit":
+            return f_test(1.0, 0.0, df_model, self.df_resid)
+        t, r = self._total_norm, self._residual_norm
+        return f_test((t - r) / r * ((t + r) / r), 1.0, df_model, self.df_resid)
 
     # What the estimate is worth
 

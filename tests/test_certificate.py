@@ -192,3 +192,40 @@ def test_rounding_bounds_the_true_error(problem):
     fit = ml.fit(problem.X, problem.y, intercept=False)
     if fit.status.code != "perfect-fit":
         laws.params_within_rounding(fit, problem.exact)
+
+
+# Where a fit is perfect, and where it is not
+
+
+def test_nearly_perfect_fits_are_told_from_perfect_ones():
+    rng = np.random.default_rng(0)
+    x, e = rng.standard_normal((2, 30))
+    assert ml.fit(x, 1 + 2 * x + 3e-12 * e).status.code == "converged"
+    assert ml.fit(x, 1 + 2 * x).status.code == "perfect-fit"
+    # the terms are a million times the response: residuals of 1e-10 are rounding here
+    stamps = 1e6 + np.arange(30.0)
+    assert ml.fit(stamps, stamps * 0.1 - 1e5).status.code == "perfect-fit"
+    # the worst-case bound reaches the residuals of collinear columns, which are no rounding
+    with pytest.warns(ml.NumericalWarning):
+        fit = ml.fit(np.column_stack([x, x + 1e-13 * e]), rng.standard_normal(30))
+    assert fit.status.code != "perfect-fit"
+
+
+def test_perfect_data_judge_each_coefficient_and_sigma():
+    X = np.arange(10.0)[:, None]
+    y = 1 + 2 * X[:, 0]
+    wrong = ml.certify([1.0, 2.001], X, y)
+    assert wrong.per_param.tolist() == [0.0, np.inf]
+    assert wrong.log_likelihood_gap == np.inf
+    assert ml.certify([1.0, 2.0], X, y).sigma_distance == 0
+    assert ml.certify([1.0, 2.0], X, y, sigma=1.0).sigma_distance == np.inf
+    assert not ml.certify([1.0, 2.0], X, y, sigma=1.0).converged
+
+
+def test_gap_of_estimates_beyond_squaring(textbook):
+    X, y = textbook
+    fit = ml.fit(X, y)
+    found = ml.certify([1e200, 0.0, 0.0], X, y)
+    ratio = np.log(1e200) + 0.5 * np.log(1000 / fit.rss)
+    assert found.log_likelihood_gap == pytest.approx(1000 * ratio, rel=1e-9)
+    assert found.sigma_distance == pytest.approx(np.sqrt(2000) * ratio, rel=1e-9)

@@ -495,3 +495,55 @@ def test_covariance_kinds():
     assert np.sqrt(np.diagonal(fit.covariance())) == pytest.approx(fit.std_errors, rel=1e-14)
     with pytest.raises(ml.InvalidInput, match="kind must be 'expected'"):
         fit.covariance("HC3")
+
+
+# Counting, where several things come together
+
+
+def test_both_weights_together_are_repeated_rows_of_a_precision():
+    k = np.arange(30) % 3
+    w = np.exp(e)
+    rows = np.repeat(np.arange(30), k)
+    both = ml.fit(XZ, Y, frequency_weights=k, precision_weights=w)
+    repeated = ml.fit(XZ[rows], Y[rows], precision_weights=w[rows])
+    laws.weights_are_repetition(both, repeated)
+    assert both.bic == pytest.approx(repeated.bic, rel=1e-12)
+    assert both.r_squared == pytest.approx(repeated.r_squared, rel=1e-12)
+    X1 = np.column_stack([np.ones(30), XZ])
+    each = -gaussian.log_density(Y, X1 @ both.params, both.sigma / np.sqrt(w))
+    assert both.nll == pytest.approx(float(k @ each), rel=1e-12)
+    assert both.history.mean_nll[-1] == pytest.approx(both.nll / both.n_rows, rel=1e-12)
+
+
+def test_criteria_count_the_columns_that_were_kept():
+    dropped = ml.fit(np.column_stack([x, x, z]), Y, rank_deficient="drop")
+    base = ml.fit(XZ, Y)
+    assert dropped.aic == pytest.approx(base.aic, rel=1e-12)
+    assert dropped.bic == pytest.approx(base.bic, rel=1e-12)
+    assert dropped.r_squared_adj == pytest.approx(base.r_squared_adj, rel=1e-12)
+    assert dropped.f_test.df_model == 2
+
+
+def test_a_source_that_does_not_know_its_length_is_counted():
+    from mlreg.likelihood.blocks import Block
+
+    class Stream:
+        names, n_rows, rereadable = ("one", "x"), None, True
+
+        def blocks(self, size=None, rng=None):
+            for i in range(0, 30, 7):
+                rows = slice(i, i + 7)
+                X = np.column_stack([np.ones(len(x[rows])), x[rows]])
+                yield Block(X, Y[rows], frequency=np.full(len(X), 2.0))
+
+    fit, base = ml.fit(Stream()), ml.fit(np.tile(x, 2), np.tile(Y, 2))
+    assert fit.n_rows == 60
+    assert fit.params == pytest.approx(base.params, rel=1e-12)
+    assert fit.std_errors == pytest.approx(base.std_errors, rel=1e-12)
+    assert fit.r_squared == pytest.approx(base.r_squared, rel=1e-12)  # "one" is seen to be constant
+
+
+def test_reads_of_a_solution_are_its_own():
+    likelihood = ml.LinearLikelihood(np.column_stack([np.ones(30), XZ]), Y)
+    assert ml.Exact().minimize(likelihood).reads == 2
+    assert ml.Exact().minimize(likelihood).reads == 1  # the triangle is there already

@@ -30,7 +30,6 @@ USES = {
     ),
     "dogleg": "information",
 }
-TRUST_REGION = ("dogleg", "trust-ncg", "trust-krylov", "trust-exact")
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,6 @@ class Scipy:
     def _run(self, objective: "_Objective") -> tuple[F64, str]:
         method = self.method.lower()
         uses = USES[method]
-        options: dict[str, Any] = dict(self.options)
-        if method in TRUST_REGION:
-            options.setdefault("max_trust_radius", 1e12)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # What these warn of (precision, overflow on a trial step) the certificate measures.
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -117,7 +113,7 @@ class Scipy:
                 jac=bool(uses) or None,
                 hess={"hessian": objective.hessian, "information": objective.information}.get(uses),
                 callback=objective.record,
-                options=options,
+                options=dict(self.options),
             )
         return np.asarray(result.x, dtype=np.float64), str(result.message).strip()
 

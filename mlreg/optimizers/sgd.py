@@ -111,7 +111,12 @@ class SGD:
                 f"batch_size={size} is more than the {rows} rows: take at most {rows}, or 'full'"
             )
         way, overflow = self._descend(likelihood, params, size, rows)
-        judged = [norm(ls.contrast(point)) for point in way]
+        with np.errstate(all="ignore"):
+            judged = [norm(ls.contrast(point)) for point in way]
+        while not judged[-1] < 1e150 and len(way) > 1:  # the loss, its square, overflows
+            overflow = True
+            way.pop()
+            judged.pop()
         status = self._status(likelihood, ls, judged, overflow, size)
         return finish(likelihood, ls, way[-1], way, "epoch", before, status)
 
@@ -135,8 +140,6 @@ class SGD:
                     params = params - step * gradient[:-1]
                     if not np.isfinite(params).all():
                         return way, True
-                if not np.isfinite(params @ params):
-                    return way, True
                 way.append(params)
         return way, False
 

@@ -81,3 +81,28 @@ def test_misuse():
         ml.Scipy("gradient")
     with pytest.raises(ml.InvalidInput, match="start must"):
         ml.fit(np.ones((3, 1)), [1, 2, 3.5], intercept=False, optimizer=ml.Scipy(), start=[1, 2])
+
+
+def test_coordinates_make_the_information_the_identity_and_follow_the_chain_rule(textbook):
+    from mlreg.certificate import least_squares
+    from mlreg.likelihood.blocks import ArraySource
+    from mlreg.optimizers.scipy_minimize import _Objective
+
+    X, y = textbook
+    likelihood = ml.LinearLikelihood.from_source(ArraySource(X * [1e6, 1e-3], y, intercept=True))
+    objective = _Objective(likelihood, least_squares(likelihood), np.array([1.0, 0, 100.0]))
+    zero = np.zeros(4)
+    assert np.abs(objective.information(zero) - np.eye(4)).max() <= 1e-12
+    at = np.array([0.3, -1.0, 2.0, 0.5])
+    T = np.zeros((4, 4))
+    T[:3, :3], T[3, 3] = objective.J, 1 / np.sqrt(2000)
+    theta = objective.theta(at)
+    assert objective.value(at) == likelihood.nll(theta)
+    assert objective.value_and_gradient(at)[1] == pytest.approx(
+        T.T @ likelihood.gradient(theta), rel=1e-10, abs=1e-9
+    )
+    assert objective.hessian(at) == pytest.approx(
+        T.T @ likelihood.hessian(theta) @ T, rel=1e-10, abs=1e-10
+    )
+    with np.errstate(all="ignore"):
+        assert objective.value(np.array([1e300, 0, 0, -1e6])) == np.inf

@@ -229,3 +229,43 @@ def test_units_without_a_safe_rate_are_said(textbook):
     assert fit.status.code == "diverged"
     assert "rescale the columns" in fit.status.message
     assert np.isfinite(fit.params).all()
+
+
+def test_bound_does_not_change_when_every_row_counts_three_times(textbook):
+    X, y = textbook
+    three = np.full(1000, 3.0)
+    one = ml.LinearLikelihood.from_source(ArraySource(X, y))
+    thrice = ml.LinearLikelihood.from_source(ArraySource(X, y, frequency=three))
+    for kwargs in ({}, {"sampling": "replacement"}, {"batch_size": "full"}):
+        bound = ml.stable_learning_rate(one, **kwargs)
+        assert ml.stable_learning_rate(thrice, **kwargs) == pytest.approx(bound, rel=1e-12)
+
+
+def test_divergence_from_the_mle_itself_is_divergence(textbook):
+    best = ml.fit(*textbook).params
+    fit = ml.fit(*textbook, optimizer=ml.SGD(1e300), start=best)
+    assert fit.status.code == "diverged"
+    assert (fit.params == best).all()
+
+
+def test_a_loss_beyond_floating_point_is_an_overflow(textbook):
+    X, y = textbook
+    fit = ml.fit(X * 1e10, y, optimizer=ml.SGD(1e291, batch_size="full", epochs=1))
+    assert fit.status.code == "diverged"
+    assert np.isfinite(fit.solution.theta).all()
+
+
+def test_epochs_to_go_follow_the_pace_and_a_rise_is_no_descent(textbook):
+    from mlreg.certificate import least_squares
+
+    likelihood = ml.LinearLikelihood.from_source(ArraySource(*textbook, intercept=True))
+    ls = least_squares(likelihood)
+    sgd = ml.SGD(1e-3, epochs=6)
+
+    def message(distances):
+        return sgd._status(likelihood, ls, [d * ls.s for d in distances], False, 32).message
+
+    halving = [800.0 * 0.5**k for k in range(7)]  # 12.5 after six; seven more halvings to 0.1
+    assert "at least 7 more epochs" in message(halving)
+    assert "no longer descending" in message([800, 20, 8, 7.9, 7.85, 7.8, 7.79])
+    assert "no longer descending" in message([800, 400, 200, 20, 2, 1, 1.1])

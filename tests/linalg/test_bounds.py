@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from mlreg.linalg.bounds import coefficient_bound, residual_bound
+from mlreg.linalg.triangle import Triangle, empty, fold, scale_columns
+
+U = 2.0**-53
+
+
+def test_bound_is_the_formula_and_free_of_units():
+    rng = np.random.default_rng(0)
+    R = np.linalg.qr(rng.standard_normal((9, 3)), mode="r")
+    beta, norm_y, norm_r, epsilon = rng.standard_normal(3), 7.0, 2.0, 1e-13
+    G, norms = np.linalg.inv(R.T @ R), np.linalg.norm(R, axis=0)
+    size = norm_y + norms @ np.abs(beta)
+    assert residual_bound(R, beta, norm_y, epsilon) == pytest.approx(epsilon * size, rel=1e-14)
+    expected = epsilon * (size + np.abs(G) @ norms * norm_r / np.sqrt(np.diagonal(G)))
+    found = coefficient_bound(R, beta, norm_y, norm_r, epsilon)
+    assert found == pytest.approx(expected, rel=1e-9)  # 1/(1 - contraction), of 1e-12 here
+    scaled = coefficient_bound(R * [1, 1024, 0.25], beta / [1, 1024, 0.25], norm_y, norm_r, epsilon)
+    assert scaled == pytest.approx(found, rel=1e-13)
+
+
+def test_higher_orders_are_allowed_for_and_then_nothing_is_claimed():
+    R = np.array([[1.0, 1.0], [0.0, 1e-6]])
+    unit = R / np.linalg.norm(R, axis=0)
+    kappa = np.linalg.norm(np.linalg.inv(unit)) * np.sqrt(2)
+    small, half = 1e-12, 0.5 / kappa
+    first = coefficient_bound(R, np.ones(2), 1.0, 1.0, small) / small
+    near = coefficient_bound(R, np.ones(2), 1.0, 1.0, 0.49 / kappa) / (0.49 / kappa)
+    assert near == pytest.approx(first / 0.51, rel=1e-5)
+    assert np.isinf(coefficient_bound(R, np.ones(2), 1.0, 1.0, half * 1.001)).all()
+    assert np.isinf(coefficient_bound(R, np.ones(2), 1.0, 1.0, np.nan)).all()
+
+
+def test_epsilon_counts_columns_rows_and_blocks():
+    triangle = empty(3)
+    for rows in (5, 9, 2):
+        triangle = fold(triangle, np.ones((rows, 3)))
+    assert triangle.epsilon == (16 * 3 + 9 + 3) * U
+    assert Triangle(np.zeros((2, 2)), np.zeros(2, dtype=int)).epsilon == 32 * U
+
+
+def test_scaling_further_than_one_shift_reaches():
+    a = np.array([2.0**-1000, 3 * 2.0**-990])
+    assert (scale_columns(a, np.array([2001, 2000])) == [2.0**1001, 3 * 2.0**1010]).all()
+    assert (
+        scale_columns(scale_columns(a, np.array([2001, 2000])), -np.array([2001, 2000])) == a
+    ).all()
