@@ -179,20 +179,25 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
     RankDeficient
         Where the coefficients are not unique.
     InvalidInput
-        Where a coefficient exceeds the range of floating point.
+        Where a coefficient leaves the range of floating point.
     """
     triangle = likelihood.triangle
     report = require_full_rank(likelihood)
     p = likelihood.n_params
     beta = solve_upper(triangle.R[:p, :p], triangle.R[:p, p])
     solution = LeastSquares(triangle, likelihood.n_rows, beta, report)
-    lost = ~np.isfinite(solution.params)
-    if lost.any():
-        name = likelihood.source.names[int(np.flatnonzero(lost)[0])]
-        raise InvalidInput(
-            f"the coefficient of {name!r} exceeds the largest floating-point number: "
-            "the column is too small beside the response; change its unit"
-        )
+    size = np.abs(solution.params)
+    tiny = (size < np.finfo(np.float64).tiny) & (beta != 0)
+    for lost, what, why in (
+        (~np.isfinite(size), "exceeds the largest", "small"),
+        (tiny, "is below the smallest", "large"),
+    ):
+        if lost.any():
+            name = likelihood.source.names[int(lost.argmax())]
+            raise InvalidInput(
+                f"the coefficient of {name!r} {what} floating-point number: the column is too "
+                f"{why} beside the response; change its unit"
+            )
     return solution
 
 

@@ -194,7 +194,8 @@ class Fit:
     @property
     def t_values(self) -> F64:
         """params / std_errors."""
-        return self.params / self.std_errors
+        with np.errstate(divide="ignore", invalid="ignore"):  # errors that underflow
+            return self.params / self.std_errors
 
     @property
     def p_values(self) -> F64:

@@ -200,6 +200,7 @@ def test_hostile_numbers_are_right_within_the_stated_bound(X, y):
         (XZ[:2], Y[:2], {}, ml.RankDeficient, "2 rows cannot determine 3 coefficients"),
         (XZ[:1], Y[:1], {}, ml.RankDeficient, "1 rows cannot determine 3 coefficients"),
         (XZ * 1e-310, Y, {}, ValueError, "'x1' exceeds the largest floating-point number"),
+        (XZ * 1e300, Y * 1e-200, {}, ValueError, "'x1' is below the smallest floating-point"),
         (XZ, Y, {"precision_weights": np.r_[-1, np.ones(29)]}, ValueError, "not negative"),
         (XZ, Y, {"precision_weights": np.zeros(30)}, ValueError, "are zero: no row is left"),
         (XZ, Y, {"precision_weights": np.full(30, np.nan)}, ValueError, "must be finite"),
