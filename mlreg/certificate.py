@@ -47,10 +47,12 @@ class Certificate:
     sigma_distance : float
         Error of σ on the log scale, √(2n)·|log(σ/σ̂)|, Eq. (5.5).
     log_likelihood_gap : float
-        How much log-likelihood is missing, σ being profiled, Eq. (5.4).
+        How much log-likelihood is missing, σ being profiled, Eq. (5.4), unless it
+        was given to be judged.
     rounding : ndarray, shape (p,)
         Bound on the rounding error of the MLE that these distances are taken
-        from: a worst case, first order. Infinite where it bounds nothing.
+        from: a worst case, first order. Infinite where it bounds nothing; NaN for
+        data that fit perfectly, whose standard errors are zero.
     exact : bool
         Whether the statement holds at any distance (Gaussian noise), or only near the MLE.
     names : tuple of str
@@ -67,8 +69,12 @@ class Certificate:
 
     @property
     def converged(self) -> bool:
-        """Whether both the coefficients and σ are within 0.1 standard errors of the MLE."""
-        return self.distance <= CONVERGED and self.sigma_distance <= CONVERGED
+        """Whether coefficients and σ are within 0.1 standard errors of an MLE that can be known.
+
+        It cannot where rounding has no bound.
+        """
+        near = self.distance <= CONVERGED and self.sigma_distance <= CONVERGED
+        return near and not bool(np.isinf(self.rounding).any())
 
     def __str__(self) -> str:
         if math.isinf(self.distance):
@@ -81,9 +87,12 @@ class Certificate:
             f"  worst coefficient: {self.names[worst]}, {_three(self.per_param[worst])}"
             f"; sigma: {_three(self.sigma_distance)}"
             f"; log-likelihood gap: {_three(self.log_likelihood_gap)}",
-            f"  rounding of the reference: at most {_three(self.rounding.max(initial=0.0))} "
-            "standard errors (worst case)",
         ]
+        if not np.isnan(self.rounding).any():
+            lines.append(
+                f"  rounding of the reference: at most {_three(self.rounding.max(initial=0.0))} "
+                "standard errors (worst case)"
+            )
         return "\n".join(lines)
 
 
@@ -213,8 +222,8 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
             )
         else:
             why = (
-                "the columns of the design are linearly dependent, so the coefficients are not "
-                f"unique: {report.describe(names)}. Remove"
+                "the columns of the design are linearly dependent, to rounding, so the coefficients "
+                f"are not unique: {report.describe(names)}. Remove"
             )
         raise RankDeficient(f"{why} columns, or use rank_deficient='drop'", report)
     return report
@@ -296,7 +305,7 @@ def judge(
     n, p = ls.n_rows, len(ls.beta)
     inverse = solve_upper(ls.R, np.eye(p))
     spread = np.linalg.norm(inverse, axis=1)  # √Gⱼⱼ, so that s·spread are standard errors
-    rounding = np.full(p, np.inf)
+    rounding = np.full(p, np.nan)
     if not ls.perfect:
         bound = coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, ls.triangle.epsilon)
         rounding = bound / ls.s
@@ -308,19 +317,21 @@ def judge(
         # Standard errors are zero: any error that is not rounding is infinitely many of them.
         each = np.where(each <= ls.residual_bound, 0.0, np.inf)
         distance = 0.0 if error <= ls.residual_bound else math.inf
-        by_sigma = distance if sigma is None else math.inf
-        return Certificate(distance, each, by_sigma, distance, rounding, True, names)
+        gap = distance if sigma is None else math.inf
+        return Certificate(distance, each, gap, gap, rounding, True, names)
     ratio = error / ls.norm_r  # RSS/RSS_min = 1 + ratio², Eq. (5.4)
     half_log = 0.5 * math.log1p(ratio * ratio) if ratio < 1e150 else math.log(ratio)
-    if sigma is not None:
+    if sigma is None:
+        log_ratio, gap = half_log, n * half_log
+    else:  # the NLL at (params, sigma) less that at the MLE
         log_ratio = math.log(sigma) - ls.log_sigma()
-    else:
-        log_ratio = half_log
+        excess = 2 * (half_log - log_ratio)  # log of RSS/(n sigma²)
+        gap = n * (log_ratio + 0.5 * math.expm1(excess)) if excess < 700 else math.inf
     return Certificate(
         distance=error / ls.s,
         per_param=each / ls.s,
         sigma_distance=math.sqrt(2 * n) * abs(log_ratio),
-        log_likelihood_gap=n * half_log,
+        log_likelihood_gap=gap,
         rounding=rounding,
         exact=True,
         names=names,

@@ -225,7 +225,7 @@ def _warn(result: Fit, report: RankReport) -> None:
         warnings.warn(
             f"the columns are so nearly collinear (smallest singular value {report.smallest:.2g} "
             f"at unit norm, cutoff {report.cutoff:.2g}) that a little more "
-            "would make them dependent; centre or drop columns",
+            "would make them dependent: drop a column, or subtract a common offset from columns",
             NumericalWarning,
             stacklevel=3,
         )

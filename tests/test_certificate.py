@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlreg as ml
+from mlreg.likelihood import gaussian
 from mlreg.verify import laws
 from mlreg.verify.strategies import designs, exact_ols
 
@@ -116,6 +117,11 @@ def test_sigma_and_gap(textbook):
     given_sigma = ml.certify(fit.params, X, y, sigma=2 * fit.sigma)
     assert given_sigma.sigma_distance == pytest.approx(np.sqrt(2000) * np.log(2), rel=1e-9)
     assert not given_sigma.converged
+    nll = [gaussian.nll(fit.params, k * fit.sigma, design, y) for k in (1, 2)]
+    assert given_sigma.log_likelihood_gap == pytest.approx(nll[1] - nll[0], rel=1e-9)
+    elsewhere = ml.certify(moved, X, y, sigma=3 * fit.sigma)
+    gap = gaussian.nll(moved, 3 * fit.sigma, design, y) - nll[0]
+    assert elsewhere.log_likelihood_gap == pytest.approx(gap, rel=1e-9)
     assert given_sigma.distance < 1e-6
 
 

@@ -237,7 +237,7 @@ def test_hostile_input_is_an_error_that_names_the_place(X, y, kwargs, error, mes
 
 
 def test_integers_that_float64_cannot_hold_are_said():
-    stamps = 1_700_000_000_000_000_000 + 1000 * np.arange(30)
+    stamps = 1_700_000_000_000_000_000 + 1_000_001 * np.arange(30)
     with pytest.warns(ml.NumericalWarning) as caught:
         ml.fit(stamps[:, None], Y)
     said = " ".join(str(w.message) for w in caught)

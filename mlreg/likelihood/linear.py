@@ -18,7 +18,7 @@ from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import ArraySource, Block, Source, as_float, namespace, to_numpy
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.rank import RankReport, rank_report
-from mlreg.linalg.triangle import Triangle, empty, fold, scale_columns
+from mlreg.linalg.triangle import Triangle, fold, scale_columns
 
 __all__ = ["LinearLikelihood"]
 
@@ -89,21 +89,25 @@ class LinearLikelihood:
     @cached_property
     def rank_report(self) -> RankReport:
         """Which columns of the design depend on earlier ones."""
-        p = self.n_params
+        p, triangle = self.n_params, self.triangle
         return rank_report(
-            self.triangle.R[:p, :p], self.triangle.exponent[:p], self.triangle.n_rows
+            triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows, triangle.epsilon
         )
 
     @cached_property
     def _pass(self) -> tuple[Triangle, int, float]:
-        triangle = empty(self.n_params + 1)
         n_rows, log_precision = 0.0, []
-        for block in self._blocks():
-            k = 1.0 if block.frequency is None else to_numpy(block.frequency)
-            w = 1.0 if block.precision is None else to_numpy(block.precision)
-            n_rows += float(np.sum(k * np.ones(block.y.shape)))
-            log_precision.append(float(np.sum(k * np.log(w))))
-            triangle = fold(triangle, weighted_rows(block))
+
+        def rows() -> Iterator[F64]:
+            nonlocal n_rows
+            for block in self._blocks():
+                k = 1.0 if block.frequency is None else to_numpy(block.frequency)
+                w = 1.0 if block.precision is None else to_numpy(block.precision)
+                n_rows += float(np.sum(k * np.ones(block.y.shape)))
+                log_precision.append(float(np.sum(k * np.log(w))))
+                yield weighted_rows(block)
+
+        triangle = fold(rows(), self.n_params + 1)
         return triangle, int(n_rows), math.fsum(log_precision)
 
     def rows(self) -> Iterator[F64]:

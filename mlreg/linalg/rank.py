@@ -1,8 +1,9 @@
 """Which columns of a design are linear combinations of the ones before them.
 
 Columns are judged at unit norm, left to right, so that the intercept and the
-earlier columns stay (R's rule). The cutoff is 16·p·u, and the columns that pass
-are confirmed by their smallest singular value. Nothing here reads the data: all
+earlier columns stay (R's rule). The cutoff is what rounding can make of a dependent
+column, (16p + rows per block + blocks)·u, and the columns that pass are confirmed
+by their smallest singular value. Nothing here reads the data: all
 comes from the triangle.
 """
 
@@ -18,7 +19,6 @@ from mlreg.linalg.triangle import qr_triangle, solve_upper, unit_columns
 __all__ = ["Dependence", "RankReport", "rank_report"]
 
 F64 = NDArray[np.float64]
-UNIT_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RankReport:
         return shown + (f"; and {len(lines) - 8} more" if len(lines) > 8 else "")
 
 
-def rank_report(R: F64, exponent: NDArray[np.int64], n_rows: int) -> RankReport:
+def rank_report(R: F64, exponent: NDArray[np.int64], n_rows: int, cutoff: float) -> RankReport:
     """Judge the columns of a design by its triangle.
 
     Parameters
@@ -83,9 +83,11 @@ def rank_report(R: F64, exponent: NDArray[np.int64], n_rows: int) -> RankReport:
         Those powers (see `mlreg.linalg.triangle.Triangle`).
     n_rows : int
         Rows of the design.
+    cutoff : float
+        Sine of the angle below which a column counts as dependent: the relative
+        rounding error of the triangle.
     """
     p = len(R)
-    cutoff = 16 * p * UNIT_ROUNDOFF
     unit, norms = unit_columns(R)
     kept = _accept(unit, cutoff)
     smallest, null = _smallest(unit[:, kept])

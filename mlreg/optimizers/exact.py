@@ -45,7 +45,7 @@ class Exact:
         ls = least_squares(likelihood)
         lost = Status(
             "stopped",
-            "rounding has moved the solution by more than 0.1 standard errors, for the columns are "
-            "nearly collinear: centre them, or subtract a common offset",
+            "rounding has moved the solution, by more than 0.1 standard errors or by nobody knows "
+            "how many, for the columns are nearly collinear: subtract a common offset, or drop one",
         )
         return finish(likelihood, ls, ls.params, [ls.params], "solve", before, lost)

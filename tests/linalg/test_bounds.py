@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
-from mlreg.linalg.triangle import Triangle, empty, fold, scale_columns
+from mlreg.linalg.triangle import Triangle, fold, scale_columns
 
 U = 2.0**-53
 
@@ -34,9 +34,7 @@ def test_higher_orders_are_allowed_for_and_then_nothing_is_claimed():
 
 
 def test_epsilon_counts_columns_rows_and_blocks():
-    triangle = empty(3)
-    for rows in (5, 9, 2):
-        triangle = fold(triangle, np.ones((rows, 3)))
+    triangle = fold([np.ones((rows, 3)) for rows in (5, 9, 2)], 3)
     assert triangle.epsilon == (16 * 3 + 9 + 3) * U
     assert Triangle(np.zeros((2, 2)), np.zeros(2, dtype=int)).epsilon == 32 * U
 

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlreg.linalg.rank import rank_report, readable
-from mlreg.linalg.triangle import empty, fold
+from mlreg.linalg.triangle import fold, of
 
 
 def report(X):
-    t = fold(empty(X.shape[1]), np.asarray(X, dtype=float))
-    return rank_report(t.R, t.exponent, t.n_rows)
+    t = of(np.asarray(X, dtype=float))
+    return rank_report(t.R, t.exponent, t.n_rows, t.epsilon)
 
 
 @given(st.data())
@@ -78,3 +78,24 @@ def test_cutoff_and_doubt(angle, rank, doubtful):
 )  # fmt: skip
 def test_readable(value, text):
     assert readable(value) == text
+
+
+@pytest.mark.parametrize("n", [1000, 20_000, 300_000])
+def test_dependent_columns_are_found_at_any_length(n):
+    """Rounding of the fold grows with the rows; the cutoff has to keep above it."""
+    rng = np.random.default_rng(n)
+    x, z = rng.standard_normal((2, n))
+    town = rng.integers(0, 3, n)
+    ones = np.ones(n)
+    for columns in (
+        [ones, x, ones],
+        [ones, x, town == 0, town == 1, town == 2],
+        [ones, x, z, x - 2 * z],
+        [ones, 1e9 + x, z, 2e9 + 2 * x],
+        [ones, x, 1e-9 * x, z],
+    ):
+        X = np.column_stack(columns).astype(float)
+        t = fold(np.array_split(X, max(1, n // 1024)), X.shape[1])
+        found = rank_report(t.R, t.exponent, t.n_rows, t.epsilon)
+        assert found.rank == X.shape[1] - 1
+        assert not found.doubtful

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlreg.linalg.triangle import (
-    empty,
     fold,
     norm,
     qr_triangle,
@@ -24,10 +23,7 @@ def matrices(draw):
 
 
 def folded(a, cuts):
-    triangle = empty(a.shape[1])
-    for part in np.split(a, sorted(cuts)):
-        triangle = fold(triangle, part)
-    return triangle
+    return fold(np.split(a, sorted(cuts)), a.shape[1])
 
 
 @given(matrices(), st.lists(st.integers(0, 30), max_size=4))
