@@ -222,8 +222,8 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
             )
         else:
             why = (
-                "the columns of the design are linearly dependent, to rounding, so the coefficients "
-                f"are not unique: {report.describe(names)}. Remove"
+                "the columns of the design are linearly dependent, to rounding, so the "
+                f"coefficients are not unique: {report.describe(names)}. Remove"
             )
         raise RankDeficient(f"{why} columns, or use rank_deficient='drop'", report)
     return report

@@ -41,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"mlreg: warning: {_one_line(warning.message)}", file=sys.stderr)
         return status
     except (MlregError, OSError) as error:
-        print(f"mlreg: {_one_line(error)}", file=sys.stderr)
+        message = _one_line(error)
+        for argument, flag in (("missing", "--missing"), ("rank_deficient", "--rank-deficient")):
+            message = message.replace(f"{argument}='drop'", f"{flag} drop")
+        print(f"mlreg: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mlreg: interrupted", file=sys.stderr)
@@ -120,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _batch_size(text: str) -> int | str:
+    if text != "full" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor 'full'")
     return text if text == "full" else int(text)
 
 

@@ -44,6 +44,8 @@ def _revive(value: Any) -> Any:
 def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:
     """Write plain data as JSON; an interruption leaves an older file whole."""
     target = Path(path)
+    if not target.parent.is_dir():
+        raise InvalidInput(f"the folder {str(target.parent)!r} does not exist: cannot save there")
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         draft.write_text(json.dumps(plain(value), allow_nan=False), encoding="utf-8")

@@ -12,7 +12,7 @@ from mlreg.certificate import Certificate, certificate, require_full_rank
 from mlreg.data.arrays import as_vector
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.sources import build_source, build_source_from_formula
-from mlreg.errors import InvalidInput, NumericalWarning
+from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
 from mlreg.likelihood.blocks import SelectedSource, Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -142,7 +142,8 @@ def fit(
     optimizer = Exact() if optimizer is None else optimizer
     if isinstance(optimizer, type) or not hasattr(optimizer, "minimize"):
         raise InvalidInput(
-            f"optimizer must be a configuration, such as SGD(0.03) or Exact(); not {optimizer!r}"
+            "optimizer must be a configuration, such as Exact(), SGD(0.03) or Scipy('BFGS'); "
+            f"not {optimizer!r}"
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     source, design = _source(X, y, intercept, names, weights, missing)
@@ -196,8 +197,10 @@ def _source(
         if given:
             raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
         return X, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
-    if y is None:
-        raise InvalidInput("fit needs a response: fit(X, y), or fit('y ~ x', data)")
+    if y is None or isinstance(y, str):
+        raise InvalidInput(
+            "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
+        )
     use_intercept = True if intercept is None else intercept
     if not isinstance(use_intercept, (bool, np.bool_)):
         raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
@@ -285,8 +288,9 @@ def certify(
 
     Parameters
     ----------
-    params : array, shape (p,); or mapping of column name to coefficient
-        The coefficients to audit; tensors of any library.
+    params : array, shape (p,); or mapping or pandas Series of name to coefficient
+        The coefficients to audit; tensors of any library. By name, ``const`` may
+        stand for ``Intercept``.
     X, y
         The data, as for `fit`; or a formula and its data.
     intercept : bool or number
@@ -341,7 +345,12 @@ def certify(
 
 
 def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:
+    labels: Any = getattr(params, "index", None)
+    if hasattr(labels, "equals") and all(isinstance(label, str) for label in labels):
+        params = dict(zip(labels, params.to_numpy().tolist(), strict=True))  # a pandas Series
     if isinstance(params, Mapping):
+        if "const" in params and "Intercept" in names and "Intercept" not in params:
+            params = {"Intercept" if k == "const" else k: v for k, v in params.items()}
         wanted = names if intercept is None else names[1:]
         missing, unknown = set(wanted) - set(params), set(params) - set(wanted)
         if missing or unknown:
@@ -351,9 +360,22 @@ def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:
             )
         values = np.array([_number(params[name], f"params[{name!r}]") for name in wanted])
     else:
-        array = to_numpy(params) if hasattr(params, "shape") else np.asarray(params)
+        try:
+            array = to_numpy(params) if hasattr(params, "shape") else np.asarray(params)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise InvalidType(
+                "params must be one array or tensor of real numbers (a layer's weight and bias go "
+                f"in as params and intercept); {type(params).__name__}: {error}"
+            ) from error
         # The weight of a linear layer has shape (1, k), and some estimators' coef_ too.
         values = as_vector(array.ravel() if 1 in array.shape else array, "params")
+        columns = names if intercept is None else names[1:]
+        if len(values) != len(columns):
+            hint = "; if they are slopes alone, give intercept=VALUE" if intercept is None else ""
+            raise InvalidInput(
+                f"params has {len(values)} numbers for the {len(columns)} columns "
+                f"{', '.join(columns)}{hint}"
+            )
     if intercept is not None:
         values = np.append(_number(intercept, "intercept"), values)
     return np.asarray(values, dtype=np.float64)

@@ -147,7 +147,7 @@ def test_forms_of_params_and_intercept(textbook):
 @pytest.mark.parametrize(
     ("params", "kwargs", "message"),
     [
-        ([1.0, 2.0], {}, "params must have one number for each of Intercept, x1, x2"),
+        ([1.0, 2.0], {}, "params has 2 numbers for the 3 columns Intercept, x1, x2"),
         ([1.0, np.nan, 2.0], {}, "coefficient of 'x1' is NaN"),
         ([1.0, 2.0, np.inf], {}, "coefficient of 'x2' is NaN or infinite"),
         ([1.0, 2.0, 3.0], {"sigma": 0.0}, "sigma must be positive"),
@@ -235,3 +235,31 @@ def test_gap_of_estimates_beyond_squaring(textbook):
     ratio = np.log(1e200) + 0.5 * np.log(1000 / fit.rss)
     assert found.log_likelihood_gap == pytest.approx(1000 * ratio, rel=1e-9)
     assert found.sigma_distance == pytest.approx(np.sqrt(2000) * ratio, rel=1e-9)
+
+
+def test_a_pandas_series_is_matched_by_its_labels(textbook):
+    import pandas as pd
+    import statsmodels.formula.api as smf
+
+    X, y = textbook
+    frame = pd.DataFrame({"y": y, "x": X[:, 0], "g": np.where(X[:, 1] > 0, "a", "b")})
+    theirs = smf.ols("y ~ x*C(g)", frame).fit().params
+    assert ml.certify(theirs, "y ~ x*C(g)", frame).distance < 1e-6
+    assert ml.certify(theirs[::-1], "y ~ x*C(g)", frame).distance < 1e-6
+    series = pd.Series(ml.fit(X, y).params, index=["const", "x1", "x2"])
+    assert ml.certify(series, X, y).distance < 1e-6
+    assert ml.certify(pd.Series(series.to_numpy()), X, y).distance < 1e-6
+    with pytest.raises(ml.InvalidInput, match="missing"):
+        ml.certify(series.rename({"x1": "z"}), X, y)
+
+
+def test_what_a_layer_is_not(textbook):
+    X, y = textbook
+    with pytest.raises(ml.InvalidInput, match="slopes alone, give intercept=VALUE"):
+        ml.certify([2.0, -3.4], X, y)
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(2, 1)
+    with pytest.raises(ml.InvalidType, match="weight and bias go in as params and intercept"):
+        ml.certify(list(layer.parameters()), X, y)
+    with pytest.raises(ml.MlregError):
+        ml.certify(layer, X, y)

@@ -131,7 +131,10 @@ def test_json_has_no_nan(capsys):
         (["fit", "longley", "--batch-size", "x"], "batch-size"),
         (["fit", "longley", "--frequency-weights", "w"], "w"),
         (["fit", "longley", "--save", "no/such/folder/f.json"], "no/such/folder"),
-        (["certify", "norris", "--params=1"], "one number for each of Intercept, x"),
+        (
+            ["certify", "norris", "--params=1"],
+            "params has 1 numbers for the 2 columns Intercept, x",
+        ),
         (["certify", "norris", "--params=a,b"], "neither a file nor numbers"),
         (["certify", "norris"], "--params"),
         (["frobnicate"], "invalid choice"),

@@ -5,6 +5,7 @@ A column is a NumPy array (numbers, dates, or an object array of text), a
 """
 
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ __all__ = ["Categories", "Column", "Unusable", "as_number", "is_text", "missing_
 
 EXACT = 2**53
 """Integers beyond this magnitude need not have a float64 of their own."""
+
+NUMERAL = re.compile(
+    r"\s*[-+]?\s*[$€£¥]?\s*[-+]?(\d[\d.,'\s]*|\.\d+)(e[-+]?\d+)?\s*[%$€£¥]?\s*", re.IGNORECASE
+)
+"""Numbers as people write them: with separators, in percent, in money; dates with dots, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,12 +184,9 @@ def _place(index: tuple[int, ...], names: Sequence[str] | None) -> str:
 
 
 def reads_as_number(text: object) -> bool:
-    """Whether a text is the numeral of a number, such as ``"1.5"``."""
-    try:
-        float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return any(character.isdigit() for character in str(text))
+    """Whether a text is a numeral, such as ``"1.5"``, ``"$1,200"``, ``"0,8 %"`` or ``"1e3"``."""
+    plain = text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
+    return isinstance(plain, str) and NUMERAL.fullmatch(plain) is not None
 
 
 def _refuse_text(a: NDArray[Any], what: str, names: Sequence[str] | None) -> None:

@@ -3,6 +3,7 @@
 formulaic and pandas are imported only when a formula is used.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -176,7 +177,11 @@ def fit_formula(
         name: levels_of(table.columns[name], rows, name)
         for name in dict.fromkeys([*columns_of(parsed.response, available, formula), *used])
     }
-    for name in bare_columns([*parsed.response, *parsed.terms], list(both)):
+    bare = bare_columns([*parsed.response, *parsed.terms], list(both))
+    for name in used:
+        if name not in bare or both[name] is not None:
+            _refuse_many_levels(table.columns[name], both[name], rows, name, formula)
+    for name in bare:
         _refuse_numerals(table.columns[name], both[name], rows, name)
     frame = frame_of(table, both, rows)
     response = str(parsed.response[0])
@@ -259,6 +264,21 @@ def _take(column: Column, rows: Any) -> Column:
     if isinstance(column, Categories):
         return Categories(column.codes[rows], column.levels)
     return column[rows] if isinstance(column, np.ndarray) else column
+
+
+def _refuse_many_levels(
+    column: Column, levels: Levels, rows: NDArray[np.intp], name: str, formula: str
+) -> None:
+    """Raise, before a wide matrix is built, for as many categories as there are rows."""
+    if levels is None and re.search(rf"\bC\(\s*{re.escape(name)}\s*[,)]", formula):
+        assert isinstance(column, np.ndarray)
+        levels = tuple(np.unique(column[rows]).tolist())
+    # Of fewer the rank report can speak: their matrix is quickly made.
+    if levels is not None and len(levels) >= max(len(rows), 100):
+        raise InvalidInput(
+            f"column {name!r} has {len(levels)} levels in {len(rows)} rows, first {levels[0]!r}: a "
+            "coefficient for each cannot be estimated. Make it numbers, or leave it out"
+        )
 
 
 def _refuse_numerals(column: Column, levels: Levels, rows: NDArray[np.intp], name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from mlreg.data.table import suggest
 from mlreg.errors import InvalidInput, InvalidType, MissingDependency
 
-__all__ = ["Parsed", "bare_columns", "columns_of", "parse", "reads_other_rows"]
+__all__ = ["Parsed", "bare_columns", "columns_of", "parse", "reads_other_rows", "require_formulaic"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,9 @@ def parse(formula: str, available: Iterable[str]) -> Parsed:
     """
     if not isinstance(formula, str):
         raise InvalidType(f"a formula is a text like 'y ~ x', not of type {type(formula).__name__}")
-    try:
-        from formulaic import Formula, SimpleFormula
-    except ImportError:
-        raise MissingDependency(
-            "formulas need formulaic; install it with: pip install 'mlreg[formula]'"
-        ) from None
+    require_formulaic()
+    from formulaic import Formula, SimpleFormula
+
     try:
         whole = Formula(formula, _context={"__formulaic_variables_available__": list(available)})
     except Exception as error:
@@ -72,6 +69,16 @@ def parse(formula: str, available: Iterable[str]) -> Parsed:
             ", and write I(a + b) for a sum"
         )
     return Parsed(left, right)
+
+
+def require_formulaic() -> None:
+    """Raise `MissingDependency` without formulaic."""
+    try:
+        import formulaic  # noqa: F401
+    except ImportError:
+        raise MissingDependency(
+            "formulas need formulaic; install it with: pip install 'mlreg[formula]'"
+        ) from None
 
 
 def first_line(error: BaseException) -> str:

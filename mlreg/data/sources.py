@@ -10,7 +10,7 @@ from mlreg.data.arrays import Array, as_matrix, as_vector, response_name
 from mlreg.data.columns import as_number
 from mlreg.data.design import ArrayDesign
 from mlreg.data.formula import FormulaDesign, describe_gaps, fit_formula, rows_with_gaps
-from mlreg.data.names import columns_of, parse
+from mlreg.data.names import columns_of, parse, require_formulaic
 from mlreg.data.table import Table, as_table, is_frame
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
@@ -65,7 +65,13 @@ def build_source(
         X, frequency_weights, precision_weights = _take_weights(
             X, frequency_weights, precision_weights
         )
+    given = {"y": y, "frequency_weights": frequency_weights, "precision_weights": precision_weights}
+    _check_labels("X", X, given)
     a, found = as_matrix(X)
+    if len(a) != a.shape[1] and tuple(getattr(y, "shape", ())) == a.shape[1:]:
+        raise InvalidInput(
+            f"X has shape {a.shape} for {a.shape[1]} responses: one row for each is needed, X.T"
+        )
     b = as_vector(y, n=len(a))
     if isinstance(names, str):
         raise InvalidType(f"names must be a list of names; it is the text {names!r}")
@@ -128,7 +134,10 @@ def build_source_from_formula(
         Without formulaic, or pyarrow where the table needs it.
     """
     _check_missing(missing)
+    require_formulaic()
     table = as_table(data)
+    weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
+    _check_labels("the data", data, weights)
     frequency = _weights(_named(frequency_weights, table), "frequency", table.n_rows)
     precision = _weights(_named(precision_weights, table), "precision", table.n_rows)
     spoken_for = {w for w in (frequency_weights, precision_weights) if isinstance(w, str)}
@@ -174,6 +183,22 @@ def _check_missing(missing: str) -> None:
         raise InvalidInput(
             f"missing must be one of {', '.join(map(repr, MISSING))}; it is {missing!r}"
         )
+
+
+def _check_labels(what: str, X: Any, others: dict[str, Any]) -> None:
+    """Raise where pandas objects side by side label their rows differently."""
+    index: Any = getattr(X, "index", None)
+    for name, other in others.items():
+        labels: Any = getattr(other, "index", None)
+        if not (hasattr(index, "equals") and hasattr(labels, "equals")):
+            continue
+        if len(index) == len(labels) and not index.equals(labels):
+            row = int(np.argmax(np.asarray(index) != np.asarray(labels)))
+            raise InvalidInput(
+                f"the rows of {what} and of {name} are labelled differently, first "
+                f"{index[row]!r} and {labels[row]!r} at row {row}: align them, as by "
+                f"{name}.loc[X.index], or take rows as they come, by {name}.to_numpy()"
+            )
 
 
 def _named(weights: Any, table: Table) -> Any:

@@ -110,7 +110,13 @@ def as_table(data: Any) -> Table:
     if isinstance(data, Table):
         return data
     if isinstance(data, (str, os.PathLike)):
-        return _from_arrow_table(read_file(data))
+        try:
+            return _from_arrow_table(read_file(data))
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"{os.fspath(data)!r} is not UTF-8 ({error.reason} in a column's name): save it as "
+                "UTF-8, or read it with pandas.read_csv(..., encoding=...) and give the dataframe"
+            ) from error
     if isinstance(data, Mapping):
         return _from_mapping(data)
     if is_frame(data):

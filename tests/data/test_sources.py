@@ -237,3 +237,53 @@ def test_other_refusals():
         build_source_from_formula("y ~ a", X)
     with pytest.raises(InvalidInput, match="the design has no columns"):
         build_source(np.empty((4, 0)), y, intercept=False)
+
+
+# What new users met
+
+
+def test_rows_that_pandas_labels_differently_are_not_paired_by_position():
+    frame = pd.DataFrame({"x": [1.0, 2.0, 4.0], "y": [1.0, 3.0, 2.0], "k": [1, 2, 1]})
+    shuffled = frame.loc[[2, 0, 1]]
+    with pytest.raises(InvalidInput, match="rows of X and of y are labelled differently"):
+        build_source(frame[["x"]], shuffled["y"])
+    with pytest.raises(InvalidInput, match="of X and of precision_weights are labelled"):
+        build_source(frame[["x"]], frame["y"], precision_weights=shuffled["k"])
+    with pytest.raises(InvalidInput, match="of the data and of frequency_weights are labelled"):
+        build_source_from_formula("y ~ x", frame, frequency_weights=shuffled["k"])
+    build_source(shuffled[["x"]], shuffled["y"], frequency_weights=shuffled["k"])
+    build_source(frame[["x"]], shuffled["y"].to_numpy())
+
+
+def test_a_transposed_matrix_is_recognised():
+    with pytest.raises(InvalidInput, match=r"X has shape \(2, 5\) for 5 responses.*X\.T"):
+        build_source(np.ones((2, 5)), np.ones(5))
+
+
+@pytest.mark.parametrize("text", ["$1,200", "0.8%", "166,5", "18.02.2023", "1 000", "-€ 3", "1e3"])
+def test_text_that_reads_as_numbers_is_no_category_unasked(text):
+    table = {"y": [1.0, 2.0, 4.0, 3.0], "x": [text, "n/a", text, "n/a"]}
+    with pytest.raises(InvalidType, match="reads as numbers but for 'n/a'"):
+        build_source_from_formula("y ~ x", table)
+    source, _ = build_source_from_formula("y ~ C(x)", table)
+    assert len(source.names) == 2
+
+
+@pytest.mark.parametrize("formula", ["y ~ C(x)", "y ~ z + C(x)", "y ~ C(number)"])
+def test_as_many_levels_as_rows_are_refused_before_a_matrix_is_built(formula):
+    n = 50_000
+    table = {
+        "y": np.arange(float(n)),
+        "z": np.arange(float(n)) ** 2,
+        "x": np.array([f"id {i}" for i in range(n)], dtype=object),
+        "number": np.arange(n),
+    }
+    with pytest.raises(InvalidInput, match="has 50000 levels in 50000 rows"):
+        build_source_from_formula(formula, table)
+
+
+def test_a_file_that_is_not_utf8_is_said(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("y,m²\n1,2\n3,4\n".encode("latin-1"))
+    with pytest.raises(InvalidInput, match="is not UTF-8"):
+        build_source_from_formula("y ~ x", path)
