@@ -317,7 +317,7 @@ def certify(
 
     Examples
     --------
-    >>> import mlreg as ml
+    >>> import numpy as np, mlreg as ml
     >>> longley = ml.datasets.longley()
     >>> fit = ml.fit(longley.X, longley.y)
     >>> moved = fit.params + np.array([0, 0, 0, 0, 0, 0, 2]) * fit.std_errors

@@ -45,6 +45,7 @@ class LinearLikelihood:
 
     Examples
     --------
+    >>> import numpy as np
     >>> likelihood = LinearLikelihood(np.ones((2, 1)), np.array([-1.0, 1.0]))
     >>> round(likelihood.nll([0.0, 0.0]), 4)
     2.8379

@@ -73,6 +73,7 @@ class Gaussian:
 
     Examples
     --------
+    >>> import numpy as np
     >>> Gaussian().cdf(np.array([0.0])).tolist()
     [0.5]
     """

@@ -55,7 +55,7 @@ class SGD:
 
     Examples
     --------
-    >>> import mlreg as ml
+    >>> import numpy as np, mlreg as ml
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(1000, 2))
     >>> y = X @ [2, -3.4] + 4.2 + rng.normal(scale=0.01, size=1000)
