@@ -210,13 +210,13 @@ def _source(
 
 
 def _constant_column(likelihood: LinearLikelihood) -> int | None:
-    """Position of a column that is the same non-zero number in every row, if there is one."""
+    """Position of a column that is the same number in every row, if there is one."""
     first, same = None, None
     for block in likelihood.source.blocks():
         X = to_numpy(block.X)
         if first is None:
             likelihood.reads += 1
-            first, same = X[0].copy(), X[0] != 0
+            first, same = X[0].copy(), np.ones(X.shape[1], dtype=bool)
         same &= (X == first).all(axis=0)
         if not same.any():
             return None

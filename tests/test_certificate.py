@@ -132,6 +132,7 @@ def test_forms_of_params_and_intercept(textbook):
     base = ml.certify(params, X, y)
     same = [
         ml.certify(params[1:], X, y, intercept=4.0),
+        ml.certify(params[1:], X, y, intercept=4),
         ml.certify(params[None, 1:], X, y, intercept=np.float32(4)),
         ml.certify(params, np.column_stack([np.ones(1000), X]), y, intercept=False),
         ml.certify(list(params), "y ~ a + b", data),

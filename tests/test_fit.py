@@ -301,8 +301,11 @@ def test_dependent_columns_are_dropped_when_told():
     assert "left out as dependent: x2 = Intercept + 2*x1" in fit.summary()
     assert fit.predict(X) == pytest.approx(base.predict(XZ), rel=1e-12)
     assert fit.residuals() == pytest.approx(base.residuals(), abs=1e-12)
-    with pytest.warns(ml.NumericalWarning, match="do not obey"):
-        fit.predict([[1.0, 0.0, 0.0]])
+    for off in (0.0, 3 + 1e-7):
+        with pytest.warns(ml.NumericalWarning, match="do not obey"):
+            fit.predict([[1.0, off, 0.0]])
+    fit.predict([[1.0, 3.0, 0.0]])
+    assert fit.reads == 3  # the rank, then the triangle of what is left, then the certificate
     sgd = ml.fit(X, Y, rank_deficient="drop", optimizer=ml.SGD(0.1, batch_size=5, epochs=200))
     assert sgd.certificate.distance < 3
     started = ml.fit(X, Y, rank_deficient="drop", optimizer=ml.Scipy(), start=np.zeros(4))
@@ -478,6 +481,8 @@ def test_summary_reads_like_a_regression_table():
                       "330.2853392"):  # fmt: skip
         assert certified in text
     assert "converged: every linear contrast is within" in text
+    row = next(line for line in text.splitlines() if line.startswith("x6")).split()
+    assert row[-2:] == [f"{v:.6g}" for v in fit.conf_int(0.9)[6]]
     assert "distance from the MLE" in text
     assert str(fit) == fit.summary()
     assert repr(fit) == "<Fit: 7 coefficients, 16 rows, converged>"

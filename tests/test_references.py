@@ -171,5 +171,8 @@ def test_statsmodels_centres_about_a_constant_column_too():
     assert "centred: x2 is constant" in fit.summary()
     none = ml.fit(X[:, :1], y, intercept=False)
     assert none.constant is None
-    assert none.r_squared == pytest.approx(sm.OLS(y, X[:, :1]).fit().rsquared, rel=1e-12)
+    reference = sm.OLS(y, X[:, :1]).fit()
+    assert none.r_squared == pytest.approx(reference.rsquared, rel=1e-12)
+    assert none.r_squared_adj == pytest.approx(reference.rsquared_adj, rel=1e-12)
+    assert none.f_test.statistic == pytest.approx(reference.fvalue, rel=1e-10)
     assert "about zero: there is no constant column" in none.summary()

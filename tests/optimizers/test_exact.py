@@ -49,3 +49,13 @@ def test_rounding_that_moves_the_solution_is_said():
     assert "nearly collinear" in said
     assert "rounding may have moved" in said
     assert fit.certificate.rounding.max() > 0.1
+
+
+def test_where_rounding_has_no_bound_nothing_is_claimed():
+    rng = np.random.default_rng(1)
+    x, z = rng.standard_normal((2, 30))
+    with pytest.warns(ml.NumericalWarning):
+        fit = ml.fit(np.column_stack([x, x + 3e-14 * z]), x + rng.standard_normal(30))
+    assert np.isinf(fit.certificate.rounding).all()
+    assert fit.status.code == "stopped"
+    assert "rounding has moved the solution" in fit.status.message

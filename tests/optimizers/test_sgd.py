@@ -269,3 +269,16 @@ def test_epochs_to_go_follow_the_pace_and_a_rise_is_no_descent(textbook):
     assert "at least 7 more epochs" in message(halving)
     assert "no longer descending" in message([800, 20, 8, 7.9, 7.85, 7.8, 7.79])
     assert "no longer descending" in message([800, 400, 200, 20, 2, 1, 1.1])
+
+
+def test_fit_statistics_are_those_of_the_estimate_not_of_the_mle(textbook):
+    X, y = textbook
+    fit, exact = ml.fit(X, y, optimizer=ml.SGD(0.03)), ml.fit(X, y)
+    residuals = y - design(X) @ fit.params
+    total = np.sum((y - y.mean()) ** 2)
+    assert fit.rss == pytest.approx(residuals @ residuals, rel=1e-9)
+    assert fit.sigma == pytest.approx(np.sqrt(fit.rss / 1000), rel=1e-12)
+    assert fit.r_squared == pytest.approx(1 - fit.rss / total, rel=1e-9)
+    f = (total / fit.rss - 1) / 2 * 997
+    assert fit.f_test.statistic == pytest.approx(f, rel=1e-9)
+    assert (fit.std_errors == exact.std_errors).all()  # those of the MLE
