@@ -14,7 +14,7 @@ from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.sources import build_source, build_source_from_formula
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
-from mlreg.likelihood.blocks import SelectedSource, Source, to_numpy
+from mlreg.likelihood.blocks import ArraySource, CheckedSource, Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.rank import RankReport
@@ -151,15 +151,12 @@ def fit(
     report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
-    likelihood = full
-    if report.dependent:
-        likelihood = LinearLikelihood.from_source(SelectedSource(source, report.kept), noise)
+    likelihood = full.select(report.kept) if report.dependent else full
     if start is not None:
         start = as_vector(start, "start")
         if len(start) == len(source.names):  # else the optimizer says what is wrong
             start = start[list(report.kept)]
     solution = optimizer.minimize(likelihood, start)
-    constant = 0 if design.intercept else _constant_column(likelihood)
     result = Fit(
         solution=solution,
         names=tuple(source.names),
@@ -169,9 +166,9 @@ def fit(
         rank_report=report,
         n_rows=likelihood.n_rows,
         log_precision=likelihood.log_precision,
-        constant=constant,
+        constant=likelihood.constant,
         optimizer=repr(optimizer),
-        reads=likelihood.reads + (full.reads if report.dependent else 0),
+        reads=likelihood.reads,
         n_missing=getattr(source, "left_out", 0),
     )
     _warn(result, report)
@@ -196,7 +193,8 @@ def _source(
                  if v is not None]  # fmt: skip
         if given:
             raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
-        return X, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
+        source = X if isinstance(X, ArraySource) else CheckedSource(X)
+        return source, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
     if y is None or isinstance(y, str):
         raise InvalidInput(
             "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
@@ -207,20 +205,6 @@ def _source(
     return build_source(
         X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights
     )
-
-
-def _constant_column(likelihood: LinearLikelihood) -> int | None:
-    """Position of a column that is the same number in every row, if there is one."""
-    first, same = None, None
-    for block in likelihood.source.blocks():
-        X = to_numpy(block.X)
-        if first is None:
-            likelihood.reads += 1
-            first, same = X[0].copy(), np.ones(X.shape[1], dtype=bool)
-        same &= (X == first).all(axis=0)
-        if not same.any():
-            return None
-    return None if same is None else int(np.flatnonzero(same)[0])
 
 
 def _warn(result: Fit, report: RankReport) -> None:

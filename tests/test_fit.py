@@ -305,7 +305,7 @@ def test_dependent_columns_are_dropped_when_told():
         with pytest.warns(ml.NumericalWarning, match="do not obey"):
             fit.predict([[1.0, off, 0.0]])
     fit.predict([[1.0, 3.0, 0.0]])
-    assert fit.reads == 3  # the rank, then the triangle of what is left, then the certificate
+    assert fit.reads == 2  # the triangle, from which that of the columns left follows; certificate
     sgd = ml.fit(X, Y, rank_deficient="drop", optimizer=ml.SGD(0.1, batch_size=5, epochs=200))
     assert sgd.certificate.distance < 3
     started = ml.fit(X, Y, rank_deficient="drop", optimizer=ml.Scipy(), start=np.zeros(4))
@@ -553,3 +553,57 @@ def test_reads_of_a_solution_are_its_own():
     likelihood = ml.LinearLikelihood(np.column_stack([np.ones(30), XZ]), Y)
     assert ml.Exact().minimize(likelihood).reads == 2
     assert ml.Exact().minimize(likelihood).reads == 1  # the triangle is there already
+
+
+class Given:
+    """A source of the blocks it is given, which can be told to yield them once."""
+
+    def __init__(self, *blocks, once=False, names=("one", "x")):
+        self.made, self.names, self.n_rows, self.rereadable = list(blocks), names, None, not once
+
+    def blocks(self, size=None, rng=None):
+        yield from self.made
+        if not self.rereadable:
+            self.made.clear()
+
+
+def block(rows, **changes):
+    from mlreg.likelihood.blocks import Block
+
+    parts = {"X": np.column_stack([np.ones(len(x[rows])), x[rows]]), "y": Y[rows], **changes}
+    return Block(**parts)
+
+
+def test_others_sources_are_checked_block_by_block():
+    a, b, none = block(slice(0, 9)), block(slice(9, 30)), block(slice(0, 0))
+    base = ml.fit(x, Y)
+    for source in (Given(a, b), Given(none, a, none, b), Given(a, b, once=True)):
+        fit = ml.fit(source)
+        assert fit.params == pytest.approx(base.params, rel=1e-12)
+        assert (fit.n_rows, fit.constant) == (30, 0)
+        assert fit.r_squared == pytest.approx(base.r_squared, rel=1e-12)
+    bad = np.where(np.arange(21) == 4, np.nan, Y[9:])
+    weights = np.where(np.arange(21) == 4, -1.0, 1.0)
+    for wrong, message in (
+        (block(slice(9, 30), y=bad), "block from row 9 on: NaN or infinity in 'y' in 1 rows, first at row 4"),
+        (block(slice(9, 30), y=bad[:5]), r"block from row 9 on: y must be of shape \(21,\)"),
+        (block(slice(9, 30), X=XZ[9:, :1]), r"X of shape \(21, 1\); its 2 columns are one, x"),
+        (block(slice(9, 30), precision=weights), "precision_weights must be finite and not neg"),
+    ):  # fmt: skip
+        with pytest.raises(ml.InvalidInput, match=message):
+            ml.fit(Given(a, wrong))
+    for empty in (Given(), Given(none)):
+        with pytest.raises(ml.InvalidInput, match="the source has no rows"):
+            ml.fit(empty)
+    ints = block(slice(9, 30), frequency=np.arange(21) % 2)
+    assert ml.fit(Given(a, ints)).n_rows == 19
+
+
+def test_a_source_that_can_be_read_once():
+    twice = np.column_stack([np.ones(30), x, 2 * x])
+    once = Given(block(slice(0, 30), X=twice), once=True, names=("one", "x", "x2"))
+    fit = ml.fit(once, rank_deficient="drop")
+    assert fit.params[:2] == pytest.approx(ml.fit(x, Y).params, rel=1e-12)
+    assert fit.reads == 1
+    with pytest.raises(ml.InvalidInput, match="only once"):
+        ml.fit(Given(block(slice(0, 30)), once=True), optimizer=ml.Scipy())

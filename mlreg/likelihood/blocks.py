@@ -14,7 +14,15 @@ from array_api_compat import array_namespace, device, is_numpy_array
 
 from mlreg.errors import InvalidInput
 
-__all__ = ["ArraySource", "Block", "SelectedSource", "Source", "namespace", "to_numpy"]
+__all__ = [
+    "ArraySource",
+    "Block",
+    "CheckedSource",
+    "SelectedSource",
+    "Source",
+    "namespace",
+    "to_numpy",
+]
 
 Array = Any  # an array of any array-API namespace
 
@@ -296,6 +304,54 @@ class ArraySource:
         """``size`` rows drawn with replacement, each row equally likely."""
         drawn = rng.integers(self._n_physical, size=size)
         return self._block(drawn if self._rows is None else self._rows[drawn])
+
+
+class CheckedSource:
+    """Another's source, each block looked at before it is used.
+
+    Parameters
+    ----------
+    source : Source
+        Its blocks become float64; rows of weight zero are left out; shapes that
+        do not fit, NaN, infinities and weights that are none raise `InvalidInput`.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.names = tuple(source.names)
+        self.n_rows = source.n_rows
+        self.rereadable = source.rereadable
+
+    def _check(self, block: Block, at: int) -> Block:
+        if block.X.ndim != 2 or block.X.shape[1] != len(self.names):
+            raise InvalidInput(
+                f"a block of the source has X of shape {tuple(block.X.shape)}; "
+                f"its {len(self.names)} columns are {', '.join(self.names)}"
+            )
+        try:
+            part = ArraySource(
+                block.X,
+                block.y,
+                names=self.names,
+                frequency=block.frequency,
+                precision=block.precision,
+            )
+        except InvalidInput as error:
+            raise InvalidInput(f"in the source's block from row {at} on: {error}") from error
+        (checked,) = part.blocks(size=block.X.shape[0])
+        return checked
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Blocks of the source, checked."""
+        at = 0
+        for block in self.source.blocks(size, rng):
+            if block.y.shape[0]:
+                yield self._check(block, at)
+                at += block.y.shape[0]
+        if not at:
+            raise InvalidInput("the source has no rows")
 
 
 class SelectedSource:

@@ -6,7 +6,8 @@ scale σ/√w; a row of frequency k counts k times.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,15 +16,34 @@ from array_api_compat import device, is_array_api_obj, is_numpy_array
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import ArraySource, Block, Source, as_float, namespace, to_numpy
+from mlreg.likelihood.blocks import (
+    ArraySource,
+    Block,
+    CheckedSource,
+    SelectedSource,
+    Source,
+    as_float,
+    namespace,
+    to_numpy,
+)
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.rank import RankReport, rank_report
-from mlreg.linalg.triangle import Triangle, fold, scale_columns
+from mlreg.linalg.triangle import Triangle, fold, scale_columns, select
 
 __all__ = ["LinearLikelihood"]
 
 F64 = NDArray[np.float64]
 Array = Any
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What one pass over the rows finds."""
+
+    triangle: Triangle
+    n_rows: int
+    log_precision: float
+    constant: int | None
 
 
 class LinearLikelihood:
@@ -62,7 +82,8 @@ class LinearLikelihood:
         return self
 
     def _bind(self, source: Source, noise: Noise | None) -> None:
-        self.source = source
+        trusted = isinstance(source, (ArraySource, CheckedSource, SelectedSource))
+        self.source = source if trusted else CheckedSource(source)
         self.noise: Noise = Gaussian() if noise is None else noise
         self.reads = 0
 
@@ -75,17 +96,17 @@ class LinearLikelihood:
     def n_rows(self) -> int:
         """Number of observations: the sum of the frequency weights."""
         n = self.source.n_rows
-        return self._pass[1] if n is None else n
+        return self._pass.n_rows if n is None else n
 
     @property
     def log_precision(self) -> float:
         """Σ log w over the observations, the constant that precision weights add to the NLL ×2."""
-        return self._pass[2]
+        return self._pass.log_precision
 
     @property
     def triangle(self) -> Triangle:
         """Triangular factor of [√w X, √w y], rows repeated by their frequency; one pass, kept."""
-        return self._pass[0]
+        return self._pass.triangle
 
     @cached_property
     def rank_report(self) -> RankReport:
@@ -95,21 +116,43 @@ class LinearLikelihood:
             triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows, triangle.epsilon
         )
 
+    @property
+    def constant(self) -> int | None:
+        """Position of the first column that is the same number in every row, if there is one."""
+        return self._pass.constant
+
     @cached_property
-    def _pass(self) -> tuple[Triangle, int, float]:
+    def _pass(self) -> "_Pass":
         n_rows, log_precision = 0.0, []
+        first: F64 | None = None
+        constant = np.arange(self.n_params)
 
         def rows() -> Iterator[F64]:
-            nonlocal n_rows
+            nonlocal n_rows, first, constant
             for block in self._blocks():
                 k = 1.0 if block.frequency is None else to_numpy(block.frequency)
                 w = 1.0 if block.precision is None else to_numpy(block.precision)
                 n_rows += float(np.sum(k * np.ones(block.y.shape)))
                 log_precision.append(float(np.sum(k * np.log(w))))
+                X = to_numpy(block.X)
+                if len(X):
+                    first = X[0].copy() if first is None else first
+                    constant = constant[(X[:, constant] == first[constant]).all(axis=0)]
                 yield weighted_rows(block)
 
         triangle = fold(rows(), self.n_params + 1)
-        return triangle, int(n_rows), math.fsum(log_precision)
+        position = int(constant[0]) if len(constant) and first is not None else None
+        return _Pass(triangle, int(n_rows), math.fsum(log_precision), position)
+
+    def select(self, keep: Sequence[int]) -> "LinearLikelihood":
+        """The likelihood of some of the columns; what one pass has found is not read again."""
+        other = LinearLikelihood.from_source(SelectedSource(self.source, keep), self.noise)
+        known = self._pass
+        triangle = select(known.triangle, [*keep, self.n_params])
+        constant = next((i for i, j in enumerate(keep) if j == known.constant), None)
+        other.__dict__["_pass"] = _Pass(triangle, known.n_rows, known.log_precision, constant)
+        other.reads = self.reads
+        return other
 
     def rows(self) -> Iterator[F64]:
         """Blocks of [√w X, √w y], rows of frequency k times √k, as NumPy arrays: one pass."""

@@ -7,7 +7,7 @@ Putting rows together needs only the triangles: that of [A; B] is that of the tw
 triangles one above the other (Eq. (2.7)). That is `merge`, and `fold` of many.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "of",
     "qr_triangle",
     "scale_columns",
+    "select",
     "solve_upper",
     "unit_columns",
 ]
@@ -61,6 +62,18 @@ class Triangle:
         """Bound on the columnwise relative backward error (see class)."""
         k = len(self.R)
         return float((16 * k + self.block_rows + self.n_blocks) * 2.0**-53)
+
+
+def select(triangle: Triangle, columns: Sequence[int]) -> Triangle:
+    """Triangle of some of the columns, in the order given; no data is needed."""
+    keep = list(columns)
+    return _triangle(
+        triangle.R[:, keep],
+        triangle.exponent[keep],
+        triangle.n_rows,
+        triangle.n_blocks + 1,
+        triangle.block_rows,
+    )
 
 
 def empty(k: int) -> Triangle:
