@@ -585,7 +585,7 @@ def test_others_sources_are_checked_block_by_block():
     bad = np.where(np.arange(21) == 4, np.nan, Y[9:])
     weights = np.where(np.arange(21) == 4, -1.0, 1.0)
     for wrong, message in (
-        (block(slice(9, 30), y=bad), "block from row 9 on: NaN or infinity in 'y' in 1 rows, first at row 4"),
+        (block(slice(9, 30), y=bad), "row 9 on: NaN or infinity in 'y' in 1 rows, first at row 4"),
         (block(slice(9, 30), y=bad[:5]), r"block from row 9 on: y must be of shape \(21,\)"),
         (block(slice(9, 30), X=XZ[9:, :1]), r"X of shape \(21, 1\); its 2 columns are one, x"),
         (block(slice(9, 30), precision=weights), "precision_weights must be finite and not neg"),

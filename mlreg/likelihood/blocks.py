@@ -386,4 +386,6 @@ class SelectedSource:
 
     def sample(self, size: int, rng: np.random.Generator) -> Block:
         """See `ArraySource.sample`."""
-        return self._select(self.source.sample(size, rng))  # type: ignore[attr-defined]
+        if not hasattr(self.source, "sample"):
+            raise InvalidInput("rows can be picked only of a source in memory: use reshuffling")
+        return self._select(self.source.sample(size, rng))
