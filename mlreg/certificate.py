@@ -157,7 +157,8 @@ class LeastSquares:
 
     def contrast(self, params: F64) -> F64:
         """RΔ by the triangle alone: the error of ``params`` in orthonormal coordinates."""
-        return np.asarray(self.R @ (self.scale(params) - self.beta))
+        with np.errstate(all="ignore"):  # absurd params overflow: they are infinitely far
+            return np.asarray(self.R @ (self.scale(params) - self.beta))
 
     @property
     def params(self) -> F64:

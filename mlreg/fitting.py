@@ -346,6 +346,7 @@ def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:
     else:
         try:
             array = to_numpy(params) if hasattr(params, "shape") else np.asarray(params)
+            array = np.atleast_1d(array)
         except (RuntimeError, TypeError, ValueError) as error:
             raise InvalidType(
                 "params must be one array or tensor of real numbers (a layer's weight and bias go "

@@ -607,3 +607,26 @@ def test_a_source_that_can_be_read_once():
     assert fit.reads == 1
     with pytest.raises(ml.InvalidInput, match="only once"):
         ml.fit(Given(block(slice(0, 30)), once=True), optimizer=ml.Scipy())
+
+
+def test_weights_that_leave_floating_point_are_an_error_and_others_are_right():
+    w = np.exp(e)
+    base = ml.fit(XZ, Y, precision_weights=w)
+    for factor in (1e300, 1e-300):
+        fit = ml.fit(XZ, Y, precision_weights=w * factor)
+        assert fit.params == pytest.approx(base.params, rel=1e-12)
+        assert fit.std_errors == pytest.approx(base.std_errors, rel=1e-12)
+        assert fit.nll == pytest.approx(base.nll, rel=1e-9)
+    for unit, factor in ((1e200, 1e300), (1e-200, 1e-300)):
+        with pytest.raises(ml.InvalidInput, match="divide them by their largest"):
+            ml.fit(XZ * unit, Y, precision_weights=w * factor)
+    with pytest.raises(ml.InvalidInput, match=r"whole numbers up to 2\*\*53"):
+        ml.fit(XZ, Y, frequency_weights=np.full(30, 1e17))
+
+
+def test_a_response_of_zeros():
+    zero = np.zeros(30)
+    fit = ml.fit(XZ, zero, optimizer=ml.SGD(0.1, batch_size=5), start=np.ones(3))
+    assert np.isfinite(fit.solution.theta).all()
+    assert fit.certificate.distance == np.inf
+    assert ml.certify(np.zeros(3), XZ, zero).distance == 0

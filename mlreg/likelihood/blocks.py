@@ -61,11 +61,12 @@ def as_float(xp: Any, a: Array) -> Array:
 def check_weights(w: np.ndarray[Any, np.dtype[np.float64]], kind: str) -> None:
     """Raise for weights that are none; ``kind`` is "frequency" or "precision"."""
     whole = kind == "frequency"
-    bad = ~np.isfinite(w) | (w < 0) | ((w != np.floor(w)) if whole else False)
+    bad = ~np.isfinite(w) | (w < 0) | (((w != np.floor(w)) | (w > 2**53)) if whole else False)
     if bad.any():
         first = int(bad.argmax())
         raise InvalidInput(
-            f"{kind}_weights must be finite and not negative{', whole numbers' * whole}: "
+            f"{kind}_weights must be finite and not negative"
+            f"{', whole numbers up to 2**53' * whole}: "
             f"{int(bad.sum())} are not, first {w[first]:g} at row {first}"
             + ("; for variances sigma**2/w use precision_weights" if whole else "")
         )

@@ -129,7 +129,7 @@ class LinearLikelihood:
 
         def rows() -> Iterator[F64]:
             nonlocal n_rows, first, constant
-            for block in self._blocks():
+            for block in self.blocks():
                 k = 1.0 if block.frequency is None else to_numpy(block.frequency)
                 w = 1.0 if block.precision is None else to_numpy(block.precision)
                 n_rows += float(np.sum(k * np.ones(block.y.shape)))
@@ -156,13 +156,16 @@ class LinearLikelihood:
 
     def rows(self) -> Iterator[F64]:
         """Blocks of [√w X, √w y], rows of frequency k times √k, as NumPy arrays: one pass."""
-        return map(weighted_rows, self._blocks())
+        return map(weighted_rows, self.blocks())
 
-    def _blocks(self) -> Iterator[Block]:
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Blocks of the source, as `Source.blocks` gives them; counted as one pass."""
         if self.reads and not self.source.rereadable:
             raise InvalidInput("this source can be read only once, and it has been read")
         self.reads += 1
-        return self.source.blocks()
+        return self.source.blocks(size, rng)
 
     def term(self, theta: Array, block: Block) -> tuple[Array, Array]:
         """NLL of one block of rows, and its gradient: what minibatch SGD samples.
@@ -215,7 +218,7 @@ class LinearLikelihood:
         theta : array, shape (p + 1,)
             (β, log σ).
         """
-        return math.fsum(float(self.term(theta, block)[0]) for block in self._blocks())
+        return math.fsum(float(self.term(theta, block)[0]) for block in self.blocks())
 
     def gradient(self, theta: Array) -> F64:
         """Gradient of `nll`, shape (p + 1,), Eq. (3.5)."""
@@ -224,7 +227,7 @@ class LinearLikelihood:
     def nll_and_gradient(self, theta: Array) -> tuple[float, F64]:
         """`nll` and `gradient` in one pass over the data."""
         values, total = [], np.zeros(self.n_params + 1)
-        for block in self._blocks():
+        for block in self.blocks():
             value, gradient = self.term(theta, block)
             values.append(float(value))
             total += to_numpy(gradient)
@@ -233,7 +236,7 @@ class LinearLikelihood:
     def hessian(self, theta: Array) -> F64:
         """Second derivative of `nll`, shape (p + 1, p + 1), Eq. (3.7)."""
         total = np.zeros((self.n_params + 1,) * 2)
-        for block in self._blocks():
+        for block in self.blocks():
             xp, gamma, z, k, root_w = self._standardise(theta, block)
             psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
             curvature = xp.reshape(k * root_w**2 * dpsi, (-1, 1))
@@ -272,7 +275,15 @@ class LinearLikelihood:
 def weighted_rows(block: Block) -> F64:
     """[√w X, √w y] of a block, a row of frequency k times √k."""
     rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
-    for weight in (block.precision, block.frequency):
-        if weight is not None:
-            rows *= np.sqrt(to_numpy(weight))[:, None]
+    weights = [w for w in (block.precision, block.frequency) if w is not None]
+    if weights:
+        there = rows.any(axis=0)
+        with np.errstate(over="ignore", under="ignore"):
+            for weight in weights:
+                rows *= np.sqrt(to_numpy(weight))[:, None]
+        if not np.isfinite(rows).all() or (rows.any(axis=0) != there).any():
+            raise InvalidInput(
+                "the weights take the data out of the range of floating point: divide them by "
+                "their largest (for precision weights that rescales sigma only)"
+            )
     return rows

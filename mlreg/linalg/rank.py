@@ -153,7 +153,7 @@ def readable(value: float) -> str:
         return f"{value:g}"
     for denominator in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 100, 1000):
         near = round(value * denominator)
-        if near and abs(near) < 10**9 and abs(value * denominator - near) <= 1e-9 * abs(near):
+        if near and abs(near) < 10**4 and abs(value * denominator - near) <= 1e-9 * abs(near):
             fraction = Fraction(near, denominator)
             if fraction.denominator in (1, 3, 6, 7, 9, 12):
                 return str(fraction)

@@ -8,7 +8,7 @@ triangles one above the other (Eq. (2.7)). That is `merge`, and `fold` of many.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,8 @@ def fold(blocks: Iterable[F64], k: int) -> Triangle:
     total = empty(k)
     while waiting:
         total = merge(waiting.pop(), total)
-    return total
+    # a column of zeros has no size: none is taken out of it
+    return replace(total, exponent=np.where(total.R.any(axis=0), total.exponent, 0))
 
 
 def _triangle(
@@ -145,7 +146,8 @@ def norm(a: F64) -> float:
     largest = float(np.abs(a).max(initial=0.0))
     if not 0 < largest < np.inf:
         return largest
-    return float(largest * np.linalg.norm(a / largest))
+    with np.errstate(over="ignore"):
+        return float(largest * np.linalg.norm(a / largest))
 
 
 def qr_triangle(a: F64) -> F64:

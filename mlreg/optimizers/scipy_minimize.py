@@ -106,15 +106,22 @@ class Scipy:
             warnings.simplefilter("ignore", RuntimeWarning)
             warnings.simplefilter("ignore", optimize.OptimizeWarning)
             warnings.filterwarnings("ignore", "delta_grad == 0.0", UserWarning)
-            result = optimize.minimize(
-                objective.value_and_gradient if uses else objective.value,
-                np.zeros(objective.k),
-                method=self.method,
-                jac=bool(uses) or None,
-                hess={"hessian": objective.hessian, "information": objective.information}.get(uses),
-                callback=objective.record,
-                options=dict(self.options),
-            )
+            warnings.filterwarnings("error", "Unknown solver options", optimize.OptimizeWarning)
+            second = {"hessian": objective.hessian, "information": objective.information}
+            try:
+                result = optimize.minimize(
+                    objective.value_and_gradient if uses else objective.value,
+                    np.zeros(objective.k),
+                    method=self.method,
+                    jac=bool(uses) or None,
+                    hess=second.get(uses),
+                    callback=objective.record,
+                    options=dict(self.options),
+                )
+            except (optimize.OptimizeWarning, TypeError, ValueError) as error:
+                if not self.options:
+                    raise
+                raise InvalidInput(f"options of {self.method}: {error}") from error
         return np.asarray(result.x, dtype=np.float64), str(result.message).strip()
 
 

@@ -151,15 +151,15 @@ class SGD:
         if self.batch_size == "full":
             yield None
             return
-        likelihood.reads += 1
         if self.sampling == "reshuffle":
-            yield from source.blocks(size, rng)
+            yield from likelihood.blocks(size, rng)
             return
         if not hasattr(source, "sample"):
             raise InvalidInput(
                 "sampling='replacement' needs a source whose rows can be picked (in memory); "
                 "use sampling='reshuffle'"
             )
+        likelihood.reads += 1
         for _ in range(math.ceil(rows / size)):
             yield source.sample(size, rng)
 

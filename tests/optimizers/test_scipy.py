@@ -106,3 +106,9 @@ def test_coordinates_make_the_information_the_identity_and_follow_the_chain_rule
     )
     with np.errstate(all="ignore"):
         assert objective.value(np.array([1e300, 0, 0, -1e6])) == np.inf
+
+
+@pytest.mark.parametrize("options", [{"nonsense": 1}, {"gtol": "small"}])
+def test_options_that_the_method_does_not_take_are_an_error(textbook, options):
+    with pytest.raises(ml.InvalidInput, match="options of BFGS"):
+        ml.fit(*textbook, optimizer=ml.Scipy("BFGS", options=options))
