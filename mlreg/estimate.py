@@ -402,6 +402,13 @@ def load(path: str | os.PathLike[str]) -> Fit:
         Not such a file, or one of another version.
     """
     d = read(path, FORMAT, VERSION)
+    try:
+        return _restore(d)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error
+
+
+def _restore(d: dict[str, Any]) -> Fit:
     solution, report, triangle = d["solution"], d["rank_report"], d["R"]
     certificate, history = solution["certificate"], solution["history"]
     for holder, key in (

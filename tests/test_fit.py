@@ -451,6 +451,9 @@ def test_what_is_no_saved_fit_is_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(ml.InvalidInput, match="not a file that mlreg saved"):
             ml.load(path)
+    path.write_text('{"format": "mlreg.Fit", "version": 1}')
+    with pytest.raises(ml.InvalidInput, match="is damaged: KeyError"):
+        ml.load(path)
     path.write_text('{"format": "mlreg.Fit", "version": 99, "mlreg": "9.0"}')
     with pytest.raises(ml.InvalidInput, match=r"load it with mlreg 9.0"):
         ml.load(path)

@@ -218,7 +218,7 @@ class LinearLikelihood:
         theta : array, shape (p + 1,)
             (β, log σ).
         """
-        return math.fsum(float(self.term(theta, block)[0]) for block in self.blocks())
+        return math.fsum(float(to_numpy(self.term(theta, block)[0])) for block in self.blocks())
 
     def gradient(self, theta: Array) -> F64:
         """Gradient of `nll`, shape (p + 1,), Eq. (3.5)."""
@@ -229,7 +229,7 @@ class LinearLikelihood:
         values, total = [], np.zeros(self.n_params + 1)
         for block in self.blocks():
             value, gradient = self.term(theta, block)
-            values.append(float(value))
+            values.append(float(to_numpy(value)))
             total += to_numpy(gradient)
         return math.fsum(values), total
 
@@ -243,7 +243,7 @@ class LinearLikelihood:
             X = block.X * xp.exp(-gamma)  # before the product, which could overflow
             total[:-1, :-1] += to_numpy(X.T @ (curvature * X))
             total[-1, :-1] += to_numpy(X.T @ (k * root_w * (psi + z * dpsi)))
-            total[-1, -1] += float(xp.sum(k * z * (psi + z * dpsi)))
+            total[-1, -1] += float(to_numpy(xp.sum(k * z * (psi + z * dpsi))))
         total[:-1, -1] = total[-1, :-1]
         return np.asarray((total + total.T) / 2)  # the product above rounds its halves differently
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from mlreg.certificate import CONVERGED, LeastSquares, least_squares
-from mlreg.errors import InvalidInput
+from mlreg.errors import InvalidInput, MlregError
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.triangle import norm, solve_upper
 from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
@@ -118,10 +118,14 @@ class Scipy:
                     callback=objective.record,
                     options=dict(self.options),
                 )
-            except (optimize.OptimizeWarning, TypeError, ValueError) as error:
+            except MlregError:
+                raise
+            except (optimize.OptimizeWarning, TypeError) as error:
                 if not self.options:
                     raise
                 raise InvalidInput(f"options of {self.method}: {error}") from error
+            except ValueError as error:  # it met an overflow: where it got to is an outcome
+                return objective.last, str(error)
         return np.asarray(result.x, dtype=np.float64), str(result.message).strip()
 
 
@@ -141,6 +145,7 @@ class _Objective:
         J = sigma * solve_upper(ls.R, np.eye(self.k - 1))
         self.J = np.array([ls.unscale(column) for column in J.T]).T  # ∂β/∂u
         self.way: list[F64] = []
+        self.last = np.zeros(self.k)
 
     def params(self, x: F64) -> F64:
         return np.asarray(self.beta + self.J @ x[:-1])
@@ -171,4 +176,5 @@ class _Objective:
         return out
 
     def record(self, x: F64, _state: object = None) -> None:
-        self.way.append(self.params(x))
+        self.last = np.array(x, dtype=np.float64)
+        self.way.append(self.params(self.last))

@@ -119,7 +119,8 @@ def test_weights_refused(kind, w, message):
 
 def test_fractional_frequencies_are_refused():
     with pytest.raises(
-        InvalidInput, match=r"whole numbers up to 2\*\*53: 1 are not, first 0.5 at row 1; for variances"
+        InvalidInput,
+        match=r"whole numbers up to 2\*\*53: 1 are not, first 0.5 at row 1; for variances",
     ):
         build_source(X, y, frequency_weights=[1, 0.5, 1, 1])
     assert build_source(X, y, precision_weights=[1, 0.5, 1, 1])[0].n_rows == 4

@@ -98,7 +98,7 @@ BAD = np.where(X == X[2, 1], np.nan, X)
         ({"y": np.where(Y > 3, np.inf, Y)}, "'y' in 3 rows, first at row 2"),
         ({"X": np.zeros((6, 0))}, "the design has no columns"),
         ({"X": X[:0], "y": Y[:0]}, "there are no rows"),
-        ({"frequency": Y - 2}, "frequency_weights must be finite and not negative, whole numbers up to"),
+        ({"frequency": Y - 2}, "frequency_weights must be finite and not negative, whole numbers"),
         ({"frequency": Y}, "1 are not, first 1.5 at row 3"),
         ({"precision": np.where(Y > 3, -1.0, Y)}, "3 are not, first -1 at row 2"),
         ({"precision": np.full(6, np.nan)}, "precision_weights must be finite"),

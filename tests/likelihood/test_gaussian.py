@@ -113,6 +113,10 @@ def test_torch_differentiates_the_nll():
     found = np.append(leaf.grad.numpy(), log_sigma.grad.numpy())
     bound = 1e3 * 2.0**-53 * sizes(params, np.exp(0.3), X, y)
     assert (np.abs(found - expected) <= bound).all()
+    graph = torch.tensor(np.append(params, 0.3), requires_grad=True)
+    likelihood = ml.LinearLikelihood(torch.tensor(X), torch.tensor(y))
+    assert likelihood.nll(graph) == likelihood.nll(np.append(params, 0.3))
+    assert likelihood.gradient(graph) == pytest.approx(expected, rel=1e-12)
 
 
 def test_float32_and_integers_are_computed_in_double_precision():

@@ -112,3 +112,14 @@ def test_coordinates_make_the_information_the_identity_and_follow_the_chain_rule
 def test_options_that_the_method_does_not_take_are_an_error(textbook, options):
     with pytest.raises(ml.InvalidInput, match="options of BFGS"):
         ml.fit(*textbook, optimizer=ml.Scipy("BFGS", options=options))
+
+
+def test_a_method_that_fails_on_the_way_is_a_status(textbook, monkeypatch):
+    def fails(fun, x0, *, callback, **kwargs):
+        callback(x0 + 1.0)
+        raise ValueError("array must not contain infs or NaNs")
+
+    monkeypatch.setattr("scipy.optimize.minimize", fails)
+    fit = ml.fit(*textbook, optimizer=ml.Scipy())
+    assert fit.status.code == "stopped"
+    assert "must not contain infs" in fit.status.message
