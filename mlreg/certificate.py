@@ -282,7 +282,7 @@ def certificate(
         if near and likelihood.source.rereadable:
             contrast = -solve_upper(ls.R, _score(likelihood, ls, params), transpose=True)
             delta = solve_upper(ls.R, contrast)
-    return judge(ls, delta, names, sigma, contrast)
+        return judge(ls, delta, names, sigma, contrast)
 
 
 def _score(likelihood: LinearLikelihood, ls: LeastSquares, params: F64) -> F64:

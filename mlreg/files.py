@@ -46,6 +46,8 @@ def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:
     target = Path(path)
     if not target.parent.is_dir():
         raise InvalidInput(f"the folder {str(target.parent)!r} does not exist: cannot save there")
+    if target.is_dir():
+        raise InvalidInput(f"{str(target)!r} is a folder: give the name of a file")
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         draft.write_text(json.dumps(plain(value), allow_nan=False), encoding="utf-8")

@@ -189,7 +189,9 @@ def _source(
             )
         return build_source_from_formula(X, y, missing=missing, **weights)
     if isinstance(X, Source):
-        given = [n for n, v in {"y": y, "intercept": intercept, "names": names, **weights}.items()
+        gaps = None if missing == "raise" else missing
+        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
+        given = [n for n, v in fixed.items()
                  if v is not None]  # fmt: skip
         if given:
             raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")

@@ -633,3 +633,21 @@ def test_a_response_of_zeros():
     assert np.isfinite(fit.solution.theta).all()
     assert fit.certificate.distance == np.inf
     assert ml.certify(np.zeros(3), XZ, zero).distance == 0
+
+
+def test_a_source_is_counted_and_not_asked():
+    class Liar(Given):
+        def __init__(self, *blocks):
+            super().__init__(*blocks)
+            self.n_rows = 1000
+
+    fit, base = ml.fit(Liar(block(slice(0, 30)))), ml.fit(x, Y)
+    assert fit.n_rows == 30
+    assert fit.std_errors == pytest.approx(base.std_errors, rel=1e-12)
+    with pytest.raises(ml.InvalidInput, match="leave out missing"):
+        ml.fit(Liar(block(slice(0, 30))), missing="drop")
+
+
+def test_saving_to_a_folder_is_refused(tmp_path):
+    with pytest.raises(ml.InvalidInput, match="is a folder"):
+        ml.fit(x, Y).save(tmp_path)

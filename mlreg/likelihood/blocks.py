@@ -320,7 +320,7 @@ class CheckedSource:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.names = tuple(source.names)
-        self.n_rows = source.n_rows
+        self.n_rows: int | None = None  # counted, not believed
         self.rereadable = source.rereadable
 
     def _check(self, block: Block, at: int) -> Block:

@@ -103,9 +103,9 @@ def gradient(params: Array, sigma: Array, X: Array, y: Array) -> Array:
         −Xᵀ(y − Xβ)/σ², then n − ‖y − Xβ‖²/σ².
     """
     xp, params, sigma, X, y = _model(params, sigma, X, y)
-    r = y - X @ params
-    by_beta = -(X.T @ r) / sigma**2
-    by_log_sigma = y.shape[0] - xp.sum(r * r) / sigma**2
+    z = (y - X @ params) / sigma  # σ is divided by twice: its square can leave floating point
+    by_beta = -(X.T @ z) / sigma
+    by_log_sigma = y.shape[0] - xp.sum(z * z)
     return xp.concat([by_beta, xp.reshape(by_log_sigma, (1,))])
 
 
@@ -120,9 +120,8 @@ def hessian(params: Array, sigma: Array, X: Array, y: Array) -> Array:
         XᵀX/σ² for β; 2Xᵀ(y − Xβ)/σ² across; 2‖y − Xβ‖²/σ² for log σ.
     """
     xp, params, sigma, X, y = _model(params, sigma, X, y)
-    r = y - X @ params
-    cross = 2 * (X.T @ r) / sigma**2
-    return _bordered(xp, X.T @ X / sigma**2, cross, 2 * xp.sum(r * r) / sigma**2)
+    z, scaled = (y - X @ params) / sigma, X / sigma
+    return _bordered(xp, scaled.T @ scaled, 2 * (scaled.T @ z), 2 * xp.sum(z * z))
 
 
 def fisher_information(params: Array, sigma: Array, X: Array) -> Array:
@@ -138,7 +137,8 @@ def fisher_information(params: Array, sigma: Array, X: Array) -> Array:
     xp, params, sigma, X = _model(params, sigma, X)
     zero = 0 * params / sigma
     two_n = 0 * sigma + 2 * X.shape[0]
-    return _bordered(xp, X.T @ X / sigma**2, zero, two_n)
+    scaled = X / sigma
+    return _bordered(xp, scaled.T @ scaled, zero, two_n)
 
 
 def _bordered(xp: Any, square: Array, side: Array, corner: Array) -> Array:

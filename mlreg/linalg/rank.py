@@ -90,13 +90,19 @@ def rank_report(R: F64, exponent: NDArray[np.int64], n_rows: int, cutoff: float)
     p = len(R)
     unit, norms = unit_columns(R)
     kept = _accept(unit, cutoff)
-    smallest, null = _smallest(unit[:, kept])
+    smallest = _smallest(unit[:, kept])
     while kept and smallest <= cutoff:
-        # No single pivot is small, and yet the columns are dependent together (Kahan's matrix):
-        # the last column that takes part in the combination goes.
-        last = int(np.flatnonzero(np.abs(null) >= 0.1 * np.abs(null).max())[-1])
-        del kept[last]
-        smallest, null = _smallest(unit[:, kept])
+        # No single pivot is small, and yet the columns are dependent together: the column goes
+        # that first makes those up to it so.
+        low, high = 1, len(kept)
+        while low < high:  # the smallest singular value falls with every column
+            middle = (low + high) // 2
+            if _smallest(unit[:, kept[:middle]]) <= cutoff:
+                high = middle
+            else:
+                low = middle + 1
+        del kept[low - 1]
+        smallest = _smallest(unit[:, kept])
     dependent = tuple(
         _combination(unit, norms, exponent, [i for i in kept if i < j], j)
         for j in range(p)
@@ -140,11 +146,9 @@ def _accept(unit: F64, cutoff: float) -> list[int]:
     return kept
 
 
-def _smallest(columns: F64) -> tuple[float, F64]:
-    if not columns.shape[1]:
-        return 1.0, np.zeros(0)
-    _, s, vt = np.linalg.svd(columns)
-    return float(s[-1]), vt[len(s) - 1]
+def _smallest(columns: F64) -> float:
+    """Smallest singular value; 1 without columns."""
+    return float(np.linalg.svd(columns, compute_uv=False)[-1]) if columns.shape[1] else 1.0
 
 
 def readable(value: float) -> str:

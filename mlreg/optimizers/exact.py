@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.optimizers.solution import Solution, Status, check_noise, finish
+from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
 
 __all__ = ["Exact"]
 
@@ -31,7 +31,7 @@ class Exact:
     """
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
-        """Solve; ``start`` is not used.
+        """Solve; ``start`` is looked at and not needed.
 
         Raises
         ------
@@ -41,6 +41,7 @@ class Exact:
             Where the coefficients are not unique.
         """
         check_noise(likelihood, "Exact() solves least squares")
+        check_start(likelihood, start)
         before = likelihood.reads
         ls = least_squares(likelihood)
         lost = Status(

@@ -1,6 +1,7 @@
 """The NLL handed to any method of ``scipy.optimize.minimize``."""
 
 import math
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ USES = {
     ),
     "dogleg": "information",
 }
+
+
+_ONE_AT_A_TIME = threading.Lock()  # what warnings.catch_warnings changes is the whole process's
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Scipy:
     def _run(self, objective: "_Objective") -> tuple[F64, str]:
         method = self.method.lower()
         uses = USES[method]
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with _ONE_AT_A_TIME, warnings.catch_warnings(), np.errstate(all="ignore"):
             # What these warn of (precision, overflow on a trial step) the certificate measures.
             warnings.simplefilter("ignore", RuntimeWarning)
             warnings.simplefilter("ignore", optimize.OptimizeWarning)

@@ -12,7 +12,7 @@ from mlreg.certificate import LeastSquares, least_squares
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.triangle import norm
+from mlreg.linalg.triangle import norm, scale_columns
 from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
 
 __all__ = ["SGD", "stable_learning_rate"]
@@ -171,21 +171,37 @@ class SGD:
         overflow: bool,
         size: int,
     ) -> Status:
-        grew = errors[-1] > errors[0]
-        if overflow or grew:
+        half = errors[len(errors) // 2 - 1]
+        noiseless = self.batch_size == "full"
+        if overflow or noiseless or errors[-1] > errors[0]:
             bound = stable_learning_rate(
                 likelihood, batch_size=self.batch_size, sampling=self.sampling
             )
-            if overflow or self.learning_rate > bound:
-                return Status("diverged", self._divergence(len(errors) - 1, overflow, bound))
+            # Beyond the bound growth may still be the noise of minibatches, which has a limit:
+            # divergence goes on, and past the size of the residuals themselves.
+            goes_on = errors[-1] == max(errors) and errors[-1] > max(2 * half, ls.norm_r)
+            if overflow or (self.learning_rate > bound and (goes_on or noiseless)):
+                if overflow:
+                    how = f"the steps overflowed in epoch {len(errors)} (returned: before it)"
+                else:
+                    how = "the loss grew" if errors[-1] > errors[0] else "the loss will grow"
+                return Status("diverged", self._divergence(how, bound))
         if ls.perfect:
             return Status("stopped", "the data fit perfectly, and the descent is not there yet")
         distance = errors[-1] / ls.s
         told = f"after {self.epochs} epochs {distance:.3g} standard errors from the MLE"
         # The pace over the second half: on a plateau it is 1, and the last point is not the best.
-        half = len(errors) // 2
-        pace = (errors[-1] / errors[half - 1]) ** (1 / (len(errors) - half)) if errors[0] else 1.0
-        noiseless = self.batch_size == "full"
+        pace = (errors[-1] / half) ** (1 / (len(errors) - len(errors) // 2)) if half else 1.0
+        reach = self._reach(likelihood, size)
+        if reach < 1 and errors[-1] > 0.1 * ls.s and pace > (0.0 if noiseless else 0.98):
+            # even without noise the slowest direction has not had the time to come in
+            more = math.ceil(math.log(max(distance, 0.2) / 0.1) / reach * self.epochs)
+            return Status(
+                "stopped",
+                f"{told}: the learning rate {self.learning_rate:g} is too small for this data, "
+                f"of the order of {more:.2g} more epochs are needed. Raise it, or standardise "
+                "the columns of X",
+            )
         if errors[-1] <= min(errors) and pace < (1.0 if noiseless else 0.98):
             more = math.ceil(math.log(max(distance, 0.1) / 0.1) / -math.log(pace))
             return Status(
@@ -193,6 +209,8 @@ class SGD:
                 f"{told} and still descending: at this pace at least {more} more epochs to come "
                 f"within 0.1{'' if noiseless else ', if the noise of minibatches lets it'}",
             )
+        if noiseless:
+            return Status("stopped", f"{told} and no longer descending: rounding holds it there")
         return Status(
             "stopped",
             f"{told} and no longer descending: the noise of minibatches of {size} at learning rate "
@@ -200,12 +218,18 @@ class SGD:
             "size, or use Exact()",
         )
 
-    def _divergence(self, epochs: int, overflow: bool, bound: float) -> str:
-        how = (
-            f"the steps overflowed in epoch {epochs + 1} (returned: the point before that epoch)"
-            if overflow
-            else "the loss grew"
-        )
+    def _reach(self, likelihood: LinearLikelihood, size: int) -> float:
+        """How often the error in the flattest direction has shrunk by a factor e: η λ_min steps."""
+        triangle, p = likelihood.triangle, likelihood.n_params
+        R = scale_columns(triangle.R[:p, :p], triangle.exponent[:p])
+        steps = self.epochs * math.ceil(triangle.n_rows / size)
+        with np.errstate(all="ignore"):
+            if not np.isfinite(R).all():
+                return math.inf
+            root = np.linalg.svd(R, compute_uv=False)[-1]
+            return float(self.learning_rate * steps * np.square(root) / likelihood.n_rows) or 1e-300
+
+    def _divergence(self, how: str, bound: float) -> str:
         if not bound > 0:
             return f"{how}. No learning rate is safe in these units: rescale the columns of X"
         return (

@@ -99,3 +99,24 @@ def test_dependent_columns_are_found_at_any_length(n):
         found = rank_report(t.R, t.exponent, t.n_rows, t.epsilon)
         assert found.rank == X.shape[1] - 1
         assert not found.doubtful
+
+
+@pytest.mark.parametrize("n", [60, 5000])
+def test_offsets_do_not_hide_which_column_is_redundant(n):
+    """Left to right, and what is said of the columns is true."""
+    rng = np.random.default_rng(n)
+    t, z = rng.integers(0, 50, n).astype(float), rng.integers(-5, 5, n).astype(float)
+    one, year = np.ones(n), 2000.0 + t
+    for columns, redundant in (
+        ([one, year, year**2, t], 3),
+        ([one, 1e8 + z, z], 2),
+        ([one, z, 1e8 + z], 2),
+        ([one, year, z, year - z, t], 3),
+    ):
+        X = np.column_stack(columns)
+        found = report(X)
+        dependence = found.dependent[0]
+        assert dependence.column == redundant
+        parts = np.column_stack([c * X[:, j] for c, j in dependence.terms])
+        size = np.linalg.norm(parts, axis=0).sum()
+        assert np.linalg.norm(X[:, redundant] - parts.sum(axis=1)) <= 1e-9 * size

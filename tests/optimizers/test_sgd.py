@@ -84,7 +84,7 @@ def test_status_descending_plateau_and_converged(textbook):
     assert [t.code for t in told] == ["stopped", "stopped", "converged", "stopped"]
     assert "still descending: at this pace at least" in told[0].message
     assert "no longer descending: the noise of minibatches of 32" in told[1].message
-    assert "still descending" in told[3].message
+    assert "is too small for this data" in told[3].message
 
 
 @pytest.mark.filterwarnings("error")
@@ -260,7 +260,7 @@ def test_epochs_to_go_follow_the_pace_and_a_rise_is_no_descent(textbook):
 
     likelihood = ml.LinearLikelihood.from_source(ArraySource(*textbook, intercept=True))
     ls = least_squares(likelihood)
-    sgd = ml.SGD(1e-3, epochs=6)
+    sgd = ml.SGD(0.03, epochs=6)
 
     def message(distances):
         return sgd._status(likelihood, ls, [d * ls.s for d in distances], False, 32).message
@@ -282,3 +282,29 @@ def test_fit_statistics_are_those_of_the_estimate_not_of_the_mle(textbook):
     f = (total / fit.rss - 1) / 2 * 997
     assert fit.f_test.statistic == pytest.approx(f, rel=1e-9)
     assert (fit.std_errors == exact.std_errors).all()  # those of the MLE
+
+
+@pytest.mark.parametrize(("rate", "size"), [(1e-20, 32), (1e-4, 32), (1e-300, "full")])
+def test_a_rate_that_is_too_small_is_not_blamed_on_noise(textbook, rate, size):
+    X, y = textbook
+    status = ml.fit(X[:200], y[:200], optimizer=ml.SGD(rate, batch_size=size, epochs=10)).status
+    assert "is too small for this data" in status.message
+    assert "noise" not in status.message
+
+
+def test_noise_around_the_mle_is_no_divergence_and_growth_is():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((200, 2))
+    y = X @ [1, 2] + 3 + rng.standard_normal(200)
+    best = ml.fit(X, y).params
+    for epochs in (1, 5, 100):
+        noisy = ml.fit(X, y, optimizer=ml.SGD(0.2, batch_size=1, epochs=epochs), start=best)
+        assert noisy.status.code == "stopped"
+    D = design(X)
+    limit = 2 / np.linalg.eigvalsh(D.T @ D / 200).max()
+    slow = ml.fit(X, y, optimizer=ml.SGD(1.02 * limit, batch_size="full", epochs=3), start=best + 1)
+    assert (
+        slow.status.code == "diverged"
+    )  # gradient descent above the limit: it is a matter of time
+    grown = ml.SGD(1.02 * limit, batch_size="full", epochs=200)
+    assert ml.fit(X, y, optimizer=grown, start=best + 1).status.code == "diverged"
