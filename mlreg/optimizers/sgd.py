@@ -193,7 +193,8 @@ class SGD:
         # The pace over the second half: on a plateau it is 1, and the last point is not the best.
         pace = (errors[-1] / half) ** (1 / (len(errors) - len(errors) // 2)) if half else 1.0
         reach = self._reach(likelihood, size)
-        if reach < 1 and errors[-1] > 0.1 * ls.s and pace > (0.0 if noiseless else 0.98):
+        descending = errors[-1] <= min(errors) and pace < (1.0 if noiseless else 0.98)
+        if reach < 1 and errors[-1] > 0.1 * ls.s and (noiseless or not descending):
             # even without noise the slowest direction has not had the time to come in
             more = math.ceil(math.log(max(distance, 0.2) / 0.1) / reach * self.epochs)
             return Status(
@@ -202,7 +203,7 @@ class SGD:
                 f"of the order of {more:.2g} more epochs are needed. Raise it, or standardise "
                 "the columns of X",
             )
-        if errors[-1] <= min(errors) and pace < (1.0 if noiseless else 0.98):
+        if descending:
             more = math.ceil(math.log(max(distance, 0.1) / 0.1) / -math.log(pace))
             return Status(
                 "stopped",

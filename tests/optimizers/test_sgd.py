@@ -308,3 +308,10 @@ def test_noise_around_the_mle_is_no_divergence_and_growth_is():
     )  # gradient descent above the limit: it is a matter of time
     grown = ml.SGD(1.02 * limit, batch_size="full", epochs=200)
     assert ml.fit(X, y, optimizer=grown, start=best + 1).status.code == "diverged"
+
+
+def test_raw_units_are_too_slow_not_too_noisy():
+    data = ml.datasets.norris()
+    fit = ml.fit(data.X, data.y, optimizer=ml.SGD(1e-6, batch_size=4, epochs=20))
+    assert "is too small for this data" in fit.status.message
+    assert "standardise" in fit.status.message
