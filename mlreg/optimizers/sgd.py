@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import LeastSquares, least_squares
+from mlreg.certificate import CONVERGED, LeastSquares, least_squares
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -190,13 +190,15 @@ class SGD:
             return Status("stopped", "the data fit perfectly, and the descent is not there yet")
         distance = errors[-1] / ls.s
         told = f"after {self.epochs} epochs {distance:.3g} standard errors from the MLE"
+        if distance <= CONVERGED:
+            return Status("stopped", told)  # the certificate will say converged
         # The pace over the second half: on a plateau it is 1, and the last point is not the best.
         pace = (errors[-1] / half) ** (1 / (len(errors) - len(errors) // 2)) if half else 1.0
         reach = self._reach(likelihood, size)
         descending = errors[-1] <= min(errors) and pace < (1.0 if noiseless else 0.98)
-        if reach < 1 and errors[-1] > 0.1 * ls.s and (noiseless or not descending):
+        if reach < 1 and (noiseless or not descending):
             # even without noise the slowest direction has not had the time to come in
-            more = math.ceil(math.log(max(distance, 0.2) / 0.1) / reach * self.epochs)
+            more = math.log(max(distance / CONVERGED, 2)) / reach * self.epochs
             return Status(
                 "stopped",
                 f"{told}: the learning rate {self.learning_rate:g} is too small for this data, "
@@ -204,7 +206,7 @@ class SGD:
                 "the columns of X",
             )
         if descending:
-            more = math.ceil(math.log(max(distance, 0.1) / 0.1) / -math.log(pace))
+            more = math.ceil(math.log(distance / CONVERGED) / -math.log(pace))
             return Status(
                 "stopped",
                 f"{told} and still descending: at this pace at least {more} more epochs to come "
@@ -233,6 +235,8 @@ class SGD:
     def _divergence(self, how: str, bound: float) -> str:
         if not bound > 0:
             return f"{how}. No learning rate is safe in these units: rescale the columns of X"
+        if not math.isfinite(bound):
+            return f"{how}: learning_rate={self.learning_rate:g} is too large for floating point"
         return (
             f"{how}: learning_rate={self.learning_rate:g} is too large for this data. "
             f"Up to {_round_down(bound):.3g} it cannot diverge"

@@ -315,3 +315,20 @@ def test_raw_units_are_too_slow_not_too_noisy():
     fit = ml.fit(data.X, data.y, optimizer=ml.SGD(1e-6, batch_size=4, epochs=20))
     assert "is too small for this data" in fit.status.message
     assert "standardise" in fit.status.message
+
+
+def test_extremes_of_the_status():
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal(64)
+    one_step = ml.SGD(1.0, batch_size="full", epochs=3)  # lands on the mean of y, exactly or nearly
+    fit = ml.fit(np.ones((64, 1)), y, intercept=False, optimizer=one_step)
+    assert fit.status.code == "converged"
+    exact = ml.fit(np.ones((4, 1)), [1.0, 2, 4, 5], intercept=False, optimizer=one_step)
+    assert (exact.params == 3).all()
+    assert exact.status.code == "converged"
+    slow = ml.SGD(5e-324, batch_size="full", epochs=3)
+    far = ml.fit(np.ones((64, 1)), y, intercept=False, optimizer=slow, start=[1e140])
+    assert "too small for this data" in far.status.message
+    tiny = rng.standard_normal((64, 1)) * 1e-200
+    wild = ml.fit(tiny, y, intercept=False, optimizer=ml.SGD(1e308, batch_size=8), start=[1e308])
+    assert np.isfinite(wild.solution.theta).all()
