@@ -223,14 +223,9 @@ class SGD:
 
     def _reach(self, likelihood: LinearLikelihood, size: int) -> float:
         """How often the error in the flattest direction has shrunk by a factor e: η λ_min steps."""
-        triangle, p = likelihood.triangle, likelihood.n_params
-        R = scale_columns(triangle.R[:p, :p], triangle.exponent[:p])
-        steps = self.epochs * math.ceil(triangle.n_rows / size)
+        steps = self.epochs * math.ceil(likelihood.triangle.n_rows / size)
         with np.errstate(all="ignore"):
-            if not np.isfinite(R).all():
-                return math.inf
-            root = np.linalg.svd(R, compute_uv=False)[-1]
-            return float(self.learning_rate * steps * np.square(root) / likelihood.n_rows) or 1e-300
+            return float(self.learning_rate * steps * _eigenvalues(likelihood)[-1]) or 1e-300
 
     def _divergence(self, how: str, bound: float) -> str:
         if not bound > 0:
@@ -268,13 +263,10 @@ def stable_learning_rate(
         the rows. Replacement: 2|𝓑|/(R² + (|𝓑| − 1) λ_max) with R² the longest row's
         ‖x‖², Eq. (4.6), in mean square. λ_max belongs to XᵀX/n, rows weighted.
     """
-    triangle, p = likelihood.triangle, likelihood.n_params
+    triangle = likelihood.triangle
     size = triangle.n_rows if batch_size == "full" else batch_size
     with np.errstate(all="ignore"):
-        R = np.ldexp(triangle.R[:p, :p], triangle.exponent[:p])
-        if not np.isfinite(R).all():
-            return 0.0
-        lambda_max = np.square(np.linalg.norm(R / math.sqrt(likelihood.n_rows), 2))
+        lambda_max = _eigenvalues(likelihood)[0]
         if batch_size == "full":
             return float(2 / lambda_max)
         longest = np.zeros(0)
@@ -285,6 +277,17 @@ def stable_learning_rate(
         if sampling == "reshuffle":
             return float(2 * size / longest.sum())
         return float(2 * size / (longest[-1] + (size - 1) * lambda_max))
+
+
+def _eigenvalues(likelihood: LinearLikelihood) -> F64:
+    """Eigenvalues of XᵀX/n, rows weighted, the largest first; infinite where they overflow."""
+    triangle, p = likelihood.triangle, likelihood.n_params
+    R = scale_columns(triangle.R[:p, :p], triangle.exponent[:p])
+    if not np.isfinite(R).all():
+        return np.full(p, np.inf)
+    with np.errstate(all="ignore"):
+        roots = np.linalg.svd(R / math.sqrt(likelihood.n_rows), compute_uv=False)
+        return np.asarray(np.square(roots))
 
 
 def _round_down(value: float) -> float:

@@ -26,9 +26,9 @@ def test_higher_orders_are_allowed_for_and_then_nothing_is_claimed():
     unit = R / np.linalg.norm(R, axis=0)
     kappa = np.linalg.norm(np.linalg.inv(unit)) * np.sqrt(2)
     small, half = 1e-12, 0.5 / kappa
-    first = coefficient_bound(R, np.ones(2), 1.0, 1.0, small) / small
+    first = coefficient_bound(R, np.ones(2), 1.0, 1.0, small) / small * (1 - small * kappa)
     near = coefficient_bound(R, np.ones(2), 1.0, 1.0, 0.49 / kappa) / (0.49 / kappa)
-    assert near == pytest.approx(first / 0.51, rel=1e-5)
+    assert near == pytest.approx(first / 0.51, rel=1e-9)
     assert np.isinf(coefficient_bound(R, np.ones(2), 1.0, 1.0, half * 1.001)).all()
     assert np.isinf(coefficient_bound(R, np.ones(2), 1.0, 1.0, np.nan)).all()
 
