@@ -6,8 +6,9 @@ In a page's Python, ``side``, ``size``, ``holds`` and ``agree`` speak of the dis
 
 import importlib.util
 import math
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -55,43 +58,85 @@ def symbolic(n: int = 3, p: int = 2) -> dict[str, Any]:
     return names(X, y, beta, gamma=gamma, sigma=sp.exp(gamma))
 
 
-@lru_cache
-def cases(count: int = 2, n: int = 6, p: int = 3, seed: int = 0) -> list[SimpleNamespace]:
-    """Random models: float64 arrays for mlreg, and the same numbers exactly for the display.
+# A page's check runs at points that Hypothesis chooses: the same ones each time, or, with
+# HYPOTHESIS_PROFILE=nightly, many and new ones. Shrinking could not make a seed any simpler.
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+seeds = st.integers(0, 2**32 - 1)
+
+
+def for_all(
+    *strategies: Any, examples: int = 3
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Run the function below at once, at random points of these strategies."""
+
+    def run(check: Callable[..., None]) -> Callable[..., None]:
+        settings(
+            max_examples=50 * examples if NIGHTLY else examples,
+            derandomize=not NIGHTLY,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        )(given(*strategies)(check))()
+        return check
+
+    return run
+
+
+class Model(SimpleNamespace):
+    """A model whose name says how to make it again."""
+
+    def __repr__(self) -> str:
+        return f"{self.made_by}({self.seed}, n={len(self.y)}, p={len(self.beta)})"
+
+
+def models(n: int = 6, p: int = 3) -> Any:
+    """Models of random numbers: float64 arrays for mlreg, and the same exactly for the display.
 
     ``by_sigma`` takes σ as given and γ = log σ; ``by_gamma`` takes γ as given and σ = exp γ.
-    ``k`` and ``w`` are frequency and precision weights.
+    ``k`` and ``w`` are frequency and precision weights. Column 0 is all ones.
     """
-    rng, made = np.random.default_rng(seed), []
-    for _ in range(count):
-        X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
-        beta, y = rng.normal(size=p), rng.normal(size=n)
-        sigma = float(rng.uniform(0.5, 2))
-        gamma = math.log(sigma)
-        k, w = rng.integers(1, 5, n).astype(float), rng.uniform(0.5, 2, n)
-        parts = exact({"X": X, "y": y, "beta": beta, "k": k, "w": w})
-        case = SimpleNamespace(
-            X=X,
-            y=y,
-            beta=beta,
-            sigma=sigma,
-            theta=np.append(beta, gamma),
-            k=k,
-            w=w,
-            by_sigma=names(**parts, sigma=exact(sigma), gamma=sp.log(exact(sigma))),
-            by_gamma=names(**parts, gamma=exact(gamma), sigma=sp.exp(exact(gamma))),
-        )
-        case.solved = _solve(case)
-        made.append(case)
-    return made
+    return seeds.map(lambda seed: model(seed, n, p))
 
 
-def whole_numbers(seed: int, n: int = 7, p: int = 2) -> tuple[Any, Any, Any, dict[str, Any]]:
-    """X, y, beta of whole numbers, whose sums float64 holds exactly; the same for the display."""
+@lru_cache(maxsize=512)
+def model(seed: int, n: int = 6, p: int = 3) -> Model:
+    """One of ``models``."""
     rng = np.random.default_rng(seed)
-    X = np.column_stack([np.ones(n), rng.integers(-4, 5, (n, p - 1))])
-    y, beta = (rng.integers(-4, 5, m).astype(float) for m in (n, p))
-    return X, y, beta, names(*(sp.Matrix(a.astype(int).tolist()) for a in (X, y, beta)))
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
+    beta, y = rng.normal(size=p), rng.normal(size=n)
+    sigma = float(rng.uniform(0.5, 2))
+    gamma = math.log(sigma)
+    k, w = rng.integers(1, 5, n).astype(float), rng.uniform(0.5, 2, n)
+    parts = exact({"X": X, "y": y, "beta": beta, "k": k, "w": w})
+    by_sigma = names(**parts, sigma=exact(sigma), gamma=sp.log(exact(sigma)))
+    by_gamma = names(**parts, gamma=exact(gamma), sigma=sp.exp(exact(gamma)))
+    theta = np.append(beta, gamma)
+    return Model(
+        seed=seed,
+        made_by="model",
+        **{"X": X, "y": y, "beta": beta, "sigma": sigma, "theta": theta, "k": k, "w": w},
+        **{"by_sigma": by_sigma, "by_gamma": by_gamma, "solved": _solve(by_sigma)},
+    )
+
+
+def whole_models(n: int = 7, p: int = 2) -> Any:
+    """The same of whole numbers, whose sums float64 holds exactly: X, y, beta, and ``exactly``."""
+    return seeds.map(lambda seed: whole_model(seed, n, p))
+
+
+@lru_cache(maxsize=512)
+def whole_model(seed: int, n: int = 7, p: int = 2) -> Model:
+    """One of ``whole_models``."""
+    rng = np.random.default_rng(seed)
+    while True:
+        X = np.column_stack([np.ones(n), rng.integers(-4, 5, (n, p - 1))])
+        y, beta = (rng.integers(-4, 5, m).astype(float) for m in (n, p))
+        if np.linalg.matrix_rank(np.column_stack([X, y])) == p + 1:
+            break
+    exactly = names(*(sp.Matrix(a.astype(int).tolist()) for a in (X, y, beta)))
+    return Model(seed=seed, made_by="whole_model", X=X, y=y, beta=beta, exactly=exactly)
 
 
 def solved(c: SimpleNamespace) -> dict[str, Any]:
@@ -99,13 +144,13 @@ def solved(c: SimpleNamespace) -> dict[str, Any]:
     return dict(c.solved)
 
 
-def _solve(c: SimpleNamespace) -> dict[str, Any]:
-    X, y, beta = (c.by_sigma[name] for name in ("X", "y", "beta"))
+def _solve(point: dict[str, Any]) -> dict[str, Any]:
+    X, y, beta = (point[name] for name in ("X", "y", "beta"))
     n, p = X.shape
     G = (X.T * X).inv()
     best = G * X.T * y
     RSS = ((y - X * best).T * (y - X * best))[0]
-    return c.by_sigma | {
+    return point | {
         "beta_hat": best,
         "Delta": beta - best,
         "r": y - X * beta,
@@ -176,8 +221,9 @@ def _read(example: Example) -> None:
 
 
 def _setup(namespace: dict[str, Any]) -> None:
-    helpers = (exact, names, symbolic, cases, whole_numbers, solved, rounding_of, zero, near, eq)
-    namespace.update({h.__name__: h for h in helpers}, np=np, sp=sp, U=U)
+    helpers = (exact, names, symbolic, for_all, models, whole_models, model, whole_model)
+    helpers += (solved, rounding_of, zero, near, eq)
+    namespace.update({h.__name__: h for h in helpers}, np=np, sp=sp, st=st, U=U)
 
 
 sybil = Sybil(
