@@ -7,9 +7,11 @@ import inspect
 import os
 import re
 import shutil
+import string
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +41,8 @@ _spec.loader.exec_module(loop)
 def sections(text):
     """(number, text) of each equation of a page."""
     _, *parts = loop.HEADING.split(text)
-    return list(zip(parts[::2], parts[1::2], strict=True))
+    ends = (re.split(r"^##", part, maxsplit=1, flags=re.MULTILINE)[0] for part in parts[1::2])
+    return list(zip(parts[::2], ends, strict=True))
 
 
 EQUATIONS = {number: page for page in PAGES for number, _ in sections(page.read_text("utf-8"))}
@@ -49,8 +52,8 @@ EQUATIONS = {number: page for page in PAGES for number, _ in sections(page.read_
 
 
 def test_there_are_pages_and_equations():
-    assert [page.name[0] for page in PAGES] == list("012345")
-    assert len(EQUATIONS) == 33
+    assert [page.name[0] for page in PAGES] == list("0123456")
+    assert len(EQUATIONS) >= 50
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -69,8 +72,37 @@ def test_numbers_are_unique_and_belong_to_their_page():
     for number, page in EQUATIONS.items():
         assert page.name.startswith(number[0]), f"({number}) is in {page.name}"
     for page in PAGES:  # a malformed heading would hide its equation from everything here
-        headings = re.findall(r"^###.*", page.read_text("utf-8"), re.MULTILINE)
-        assert len(headings) == len(sections(page.read_text("utf-8")))
+        text = page.read_text("utf-8")
+        headings = re.findall(r"^###.*", text, re.MULTILINE)
+        exercises = re.findall(rf"^### Exercise {page.name[0]}[A-Z]: \S", text, re.MULTILINE)
+        assert len(headings) == len(sections(text)) + len(exercises), page.name
+
+
+def test_each_display_has_a_check_of_its_own():
+    """Also outside the numbered equations: in the answers to exercises."""
+    for page in PAGES:
+        fences = re.findall(r"^```(math|python)$", page.read_text("utf-8"), re.MULTILINE)
+        for first, second in pairwise([*fences, None]):
+            assert first != "math" or second == "python", page.name
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+def test_each_page_asks_a_question_shows_it_and_ends_with_exercises(page):
+    text = page.read_text("utf-8")
+    title, question = text.split("\n\n")[:2]
+    assert re.fullmatch(rf"# {page.name[0]}\. .+", title)
+    assert re.match(r"\*[^*]*\?[^*]*\*", question)
+    assert re.search(r"^!\[[^]]{20,}\]\(figures/[\w-]+\.svg\)$", text, re.MULTILINE), "no picture"
+    body, exercises = re.split(r"^## Exercises$", text, flags=re.MULTILINE)
+    assert "<details>" not in body
+    parts = re.split(r"^### Exercise \d([A-Z]): ", exercises, flags=re.MULTILINE)
+    assert parts[1::2] == list(string.ascii_uppercase[: len(parts) // 2])
+    assert len(parts) > 4
+    for letter, exercise in zip(parts[1::2], parts[2::2], strict=True):
+        asked, answer = exercise.split("<details>\n<summary>Answer</summary>\n\n")
+        assert "```" not in asked, letter
+        assert answer.rstrip().endswith("\n\n</details>"), letter
+        assert "assert " in answer, f"the answer to {letter} is not checked"
 
 
 def citations(text):
@@ -125,15 +157,18 @@ def passes(example, names):
 
 
 def checks(page):
-    """(display, Python fence, namespace before it) of each equation; both have been evaluated."""
+    """(name, display, Python fence, namespace before it) of each display, when both have run."""
     shown = None
     for document, example in loop.run_page(page):
         before = dict(document.namespace)
         example.evaluate()
         if example.region.lexemes["arguments"] == "math":
             shown = str(example.parsed)
+            heading = re.findall(r"^##.*$", document.text[: example.region.start], re.MULTILINE)[-1]
+            number = loop.HEADING.match(heading)
+            name = number[1] if number else f"{heading}, line {example.line}"
         elif shown is not None:
-            yield shown, example, before
+            yield name, shown, example, before
             shown = None
 
 
@@ -163,6 +198,8 @@ CODE = [
     ("1.1", Gaussian, "quantile"),
     ("1.2", gaussian, "log_density"),
     ("1.2", Gaussian, "rho"),
+    ("1.6", gaussian, "log_density"),
+    ("1.7", gaussian, "log_density"),
     ("1.3", gaussian, "log_density"),
     ("1.4", gaussian, "nll"),
     ("1.4", LinearLikelihood, "nll"),
@@ -232,7 +269,7 @@ def plant(monkeypatch, names, owner, name):
 def unnoticed_in_code(number, example, monkeypatch):
     """The functions that can be wrong by 1e-9 without the check of an equation failing."""
     planted = [(owner, name) for n, owner, name in CODE if n == number]
-    assert planted, f"no fault for ({number})"
+    assert planted or number not in EQUATIONS, f"no fault for ({number})"
     for owner, name in planted:
         with monkeypatch.context() as patch:
             plant(patch, example.namespace, owner, name)
@@ -242,14 +279,13 @@ def unnoticed_in_code(number, example, monkeypatch):
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name[0] != "0"], ids=lambda p: p.name)
 def test_a_fault_in_the_display_alone_or_in_the_code_alone_is_caught(page, monkeypatch):
-    numbers = [n for n, _ in sections(page.read_text("utf-8"))]
     unnoticed = []
-    for number, (shown, example, before) in zip(numbers, checks(page), strict=True):
-        assert sum(1 for _ in mutations(shown)) > 1, number
-        assert passes(example, before | loop.display(shown)), f"({number}) fails without a fault"
-        assert passes(example, example.namespace), f"({number}) fails when it is run again"
+    for name, shown, example, before in checks(page):
+        assert sum(1 for _ in mutations(shown)) > 1, name
+        assert passes(example, before | loop.display(shown)), f"{name} fails without a fault"
+        assert passes(example, example.namespace), f"{name} fails when it is run again"
         unnoticed += unnoticed_in_display(shown, example, before)
-        unnoticed += unnoticed_in_code(number, example, monkeypatch)
+        unnoticed += unnoticed_in_code(name, example, monkeypatch)
     assert not unnoticed, "\n".join(unnoticed)
 
 
