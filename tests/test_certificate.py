@@ -1,5 +1,7 @@
 """The certificate against the true distance, which nothing of this package computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 import mlreg as ml
 from mlreg.likelihood import gaussian
 from mlreg.verify import laws
+from mlreg.verify.exact import least_squares
 from mlreg.verify.strategies import designs, exact_ols
 
 # Some of the designs drawn are so nearly collinear that the fit says so: that is no failure here.
@@ -58,6 +61,24 @@ def test_certificate_is_the_true_distance_of_the_rational_solution(problem, log_
     params = fit.params + 10.0**log_shift * direction * fit.std_errors
     found = ml.certify(params, problem.X, problem.y, intercept=False)
     laws.certificate_is_true_distance(found, params, problem.X, problem.exact, n - p)
+    laws.gap_is_missing_likelihood(found, params, problem.X, problem.exact, n - p)
+    sigma = fit.sigma * 10.0**log_shift
+    with_sigma = ml.certify(params, problem.X, problem.y, intercept=False, sigma=sigma)
+    laws.sigma_distance_is_log_ratio(fit, with_sigma, sigma)
+
+
+def test_laws_of_the_certificate_see_one_per_cent_of_the_residuals(textbook):
+    X, y = textbook[0][:30], textbook[1][:30]
+    fit = ml.fit(X, y)
+    params = fit.params + 3 * fit.std_errors
+    found, X1 = ml.certify(params, X, y, sigma=2 * fit.sigma), np.column_stack([np.ones(30), X])
+    exact = least_squares(X1, y)
+    wrong = replace(found, log_likelihood_gap=1.05 * found.log_likelihood_gap)
+    with pytest.raises(laws.LawViolation):
+        laws.gap_is_missing_likelihood(wrong, params, X1, exact, 27)
+    wrong = replace(found, sigma_distance=found.sigma_distance + 1e-9)
+    with pytest.raises(laws.LawViolation):
+        laws.sigma_distance_is_log_ratio(fit, wrong, 2 * fit.sigma)
 
 
 def test_at_the_mle_the_distance_is_rounding(textbook):

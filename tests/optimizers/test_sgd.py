@@ -1,4 +1,4 @@
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -142,18 +142,17 @@ def test_full_batch_bound_is_sharp(textbook):
     assert below.status.code == "converged"
 
 
-def test_replacement_bound_in_mean_square():
-    """E‖error‖² over all minibatches of size m does not grow, by enumeration."""
+@pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
+@pytest.mark.parametrize("size", [1, 2, 3, "full"])
+def test_at_the_bound_no_minibatch_expands(size, sampling):
     rng = np.random.default_rng(3)
     X = rng.standard_normal((5, 2)) * np.array([[3.0], [1], [1], [0.2], [1]])
     likelihood = ml.LinearLikelihood(X, np.zeros(5))
-    for m in (1, 2, 3):
-        rate = ml.stable_learning_rate(likelihood, batch_size=m, sampling="replacement")
-        mean = np.zeros((2, 2))
-        for rows in product(range(5), repeat=m):
-            A = np.eye(2) - rate * X[list(rows)].T @ X[list(rows)] / m
-            mean += A @ A / 5**m
-        assert np.linalg.eigvalsh(mean)[-1] <= 1 + 1e-12
+    rate = ml.stable_learning_rate(likelihood, batch_size=size, sampling=sampling)
+    laws.stable_rate_does_not_expand(X, rate, size, sampling)
+    if size == "full":  # where the bound is sharp
+        with pytest.raises(laws.LawViolation):
+            laws.stable_rate_does_not_expand(X, 1.0001 * rate, size, sampling)
 
 
 def test_ragged_last_batch_weighs_no_row_more():
