@@ -152,11 +152,11 @@ class LeastSquares:
 
     @property
     def s(self) -> float:
-        """Residual standard error √(RSS_min/(n − p)), scaled units; zero for a perfect fit."""
+        """Residual standard error √(RSS_min/(n − p)), Eq. (2.4), scaled; zero for a perfect fit."""
         return 0.0 if self.perfect else self.norm_r / math.sqrt(self.df_resid)
 
     def contrast(self, params: F64) -> F64:
-        """RΔ by the triangle alone: the error of ``params`` in orthonormal coordinates."""
+        """RΔ, Eq. (5.1), by the triangle alone: the error of ``params``, orthonormal coordinates."""
         with np.errstate(all="ignore"):  # absurd params overflow: they are infinitely far
             return np.asarray(self.R @ (self.scale(params) - self.beta))
 
@@ -174,7 +174,7 @@ class LeastSquares:
         return scale_columns(params, self.triangle.exponent[:-1] - self.scale_y)
 
     def log_sigma(self, error: float = 0.0) -> float:
-        """log √(RSS/n) at coefficients whose ‖RΔ‖ is ``error``, in the units of the data."""
+        """log √(RSS/n), Eq. (2.3), where ‖RΔ‖ is ``error``; in the units of the data."""
         norm = math.hypot(self.norm_r, error)
         if norm == 0:
             return -math.inf

@@ -55,7 +55,7 @@ class Fit:
     n_rows : int
         Observations n: the sum of the frequency weights.
     log_precision : float
-        Σ log w of the precision weights.
+        Σ log w of the precision weights, Eq. (1.5).
     constant : int or None
         Position, among the kept columns, of the intercept or of a constant column.
     optimizer : str
@@ -83,7 +83,7 @@ class Fit:
 
     @property
     def params(self) -> F64:
-        """Coefficients β, shape (p,), in units of y per unit of the column."""
+        """Coefficients β, Eq. (2.2), shape (p,), in units of y per unit of the column."""
         return self._spread(self.solution.theta[:-1])
 
     @property
@@ -116,7 +116,7 @@ class Fit:
 
     @property
     def nll(self) -> float:
-        """Negative log-likelihood at (params, sigma); −inf for a perfect fit, where σ̂ = 0."""
+        """Negative log-likelihood, Eq. (1.4), at (params, sigma); −inf for a perfect fit: σ̂ = 0."""
         if self.status.code == "perfect-fit":
             return -math.inf
         each = 0.5 * math.log(2 * math.pi) + float(self.solution.theta[-1]) + 0.5
@@ -165,7 +165,7 @@ class Fit:
 
     @property
     def std_errors(self) -> F64:
-        """Standard errors s·√diag((XᵀX)⁻¹) of the MLE, shape (p,); NaN for a perfect fit.
+        """Standard errors s·√diag((XᵀX)⁻¹) of the MLE, Eq. (2.11), shape (p,); NaN: perfect fit.
 
         s is taken at the MLE, not at `params`: an optimizer that stopped early
         does not make the data less informative. `certificate` counts in these.
@@ -179,8 +179,8 @@ class Fit:
         Parameters
         ----------
         kind : "expected"
-            s²(XᵀX)⁻¹, the inverse of the expected information, Eq. (3.4), with
-            s² in the place of σ̂².
+            s²(XᵀX)⁻¹, Eq. (2.11): the inverse of the expected information, Eq. (3.4),
+            with s² in the place of σ̂².
         """
         if kind != "expected":
             raise InvalidInput(f"kind must be 'expected', the only one so far; not {kind!r}")
@@ -280,7 +280,7 @@ class Fit:
         return Prediction(mean, mean - half, mean + half)
 
     def fitted_values(self) -> F64:
-        """Xβ for the rows of the fit, in their order, shape (rows,)."""
+        """Xβ of Eq. (1.1) for the rows of the fit, in their order, shape (rows,)."""
         return np.concatenate([mean for mean, _ in self._rows()])
 
     def residuals(self) -> F64:

@@ -101,7 +101,7 @@ def fit(
     frequency_weights : array, shape (n,), or column name, optional
         Whole numbers: k means k equal rows.
     precision_weights : array, shape (n,), or column name, optional
-        The noise of a row has variance σ²/w.
+        The noise of a row has variance σ²/w, Eq. (1.5).
     missing : "raise" or "drop"
         What to do with rows in which a value is missing (NaN or null).
     rank_deficient : "raise" or "drop"

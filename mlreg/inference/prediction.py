@@ -30,7 +30,7 @@ class Prediction:
 
 
 def leverage_root(triangle: Triangle, X: F64) -> F64:
-    """Standard error of each row's mean in units of σ: ‖R⁻ᵀx‖, shape (m,).
+    """Standard error of each row's mean in units of σ: ‖R⁻ᵀx‖, Eq. (5.2), shape (m,).
 
     Parameters
     ----------

@@ -100,12 +100,12 @@ class LinearLikelihood:
 
     @property
     def log_precision(self) -> float:
-        """Σ log w over the observations, the constant that precision weights add to the NLL ×2."""
+        """Σ log w over the observations: minus twice what it adds to the NLL, Eq. (1.5)."""
         return self._pass.log_precision
 
     @property
     def triangle(self) -> Triangle:
-        """Triangular factor of [√w X, √w y], rows repeated by their frequency; one pass, kept."""
+        """Triangle of [√w X, √w y], Eq. (2.6), rows repeated by their frequency; one pass, kept."""
         return self._pass.triangle
 
     @cached_property
@@ -155,7 +155,7 @@ class LinearLikelihood:
         return other
 
     def rows(self) -> Iterator[F64]:
-        """Blocks of [√w X, √w y], rows of frequency k times √k, as NumPy arrays: one pass."""
+        """Blocks of [√w X, √w y], Eq. (1.5), rows of frequency k times √k, as NumPy: one pass."""
         return map(weighted_rows, self.blocks())
 
     def blocks(
@@ -253,7 +253,7 @@ class LinearLikelihood:
         return np.asarray(R.T @ R)
 
     def factor(self, theta: Array) -> F64:
-        """Upper triangular R with RᵀR = I(θ), shape (p + 1, p + 1), by the QR fold.
+        """Upper triangular R with RᵀR = I(θ), Eq. (3.6), shape (p + 1, p + 1), by the QR fold.
 
         Raises
         ------
@@ -273,7 +273,7 @@ class LinearLikelihood:
 
 
 def weighted_rows(block: Block) -> F64:
-    """[√w X, √w y] of a block, a row of frequency k times √k."""
+    """[√w X, √w y] of a block, a row of frequency k times √k: z of Eq. (1.5) but for σ."""
     rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
     weights = [w for w in (block.precision, block.frequency) if w is not None]
     if weights:

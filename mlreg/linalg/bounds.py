@@ -16,7 +16,7 @@ F64 = NDArray[np.float64]
 
 
 def residual_bound(R: F64, beta: F64, norm_y: float, epsilon: float) -> float:
-    """Largest ‖Δr‖ that rounding can cause in the residual: ε(‖y‖ + Σ ‖xₖ‖|βₖ|)."""
+    """Largest ‖Δr‖ that rounding can cause: εS = ε(‖y‖ + Σ ‖xₖ‖|βₖ|), Eq. (5.7)."""
     return float(epsilon * (norm_y + np.linalg.norm(R, axis=0) @ np.abs(beta)))
 
 

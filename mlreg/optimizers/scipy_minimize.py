@@ -41,8 +41,8 @@ class Scipy:
     """Minimise the NLL in θ = (β, log σ) by a method of ``scipy.optimize.minimize``.
 
     The method gets exactly the derivatives that it can use, in coordinates in
-    which the expected information at the start is the identity, whatever the
-    units and the collinearity of X. Where it stops far from the MLE it is
+    which the expected information at the start is the identity, Eq. (3.8),
+    whatever the units and the collinearity of X. Where it stops far from the MLE it is
     started again from there, in coordinates made anew, as long as that halves
     the distance (and unless ``options`` set a limit). The coordinates come from
     the triangle of the design (one pass), so that for Gaussian noise this is a

@@ -30,14 +30,16 @@ class SGD:
 
         β ← β − (η/|𝓑|) Σ_{i ∈ 𝓑} xᵢ (xᵢᵀβ − yᵢ)                    Eq. (4.2)
 
-    σ does not enter; it is profiled at the end.
+    that is, for the intercept and the slopes, Eq. (4.9). σ does not enter; it is
+    profiled at the end.
 
     Parameters
     ----------
     learning_rate : float
         η, positive; in units of 1/x², so that it depends on the units of X.
     batch_size : int or "full"
-        |𝓑|: 1 is stochastic gradient descent, ``"full"`` gradient descent.
+        |𝓑|: 1 is stochastic gradient descent, Eq. (4.8), ``"full"`` gradient
+        descent, Eq. (4.7).
     epochs : int
         Passes over the data (as many minibatches as a pass takes, with replacement).
     sampling : "reshuffle" or "replacement"
@@ -50,7 +52,7 @@ class SGD:
 
     Notes
     -----
-    With weights the loss is the weighted average Σ k w ½(y − xᵀβ)² / Σ k;
+    With weights the loss (4.1) is the weighted average Σ k w ½(y − xᵀβ)² / Σ k;
     minibatches are drawn from the distinct rows, each row carrying its weight.
 
     Examples

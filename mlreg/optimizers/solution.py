@@ -55,7 +55,7 @@ class History:
     unit : str
         What one step is: ``epoch``, ``iteration`` or ``solve``.
     mean_nll : ndarray, shape (steps + 1,)
-        NLL of all rows divided by n, σ profiled, at the start and after each step.
+        NLL of all rows divided by n, σ profiled, Eq. (2.9), at the start and after each step.
     distance : ndarray, shape (steps + 1,)
         Distance from the MLE in standard errors, at the same points.
     """

@@ -281,7 +281,7 @@ def fits_agree(a: Fit, b_params: F64, b_std_errors: F64, b_epsilon: float, b_pow
     )
 
 
-@law("bounded", "2.4", "2.11")
+@law("bounded", "2.4", "2.11", "3.4")
 def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
     """Standard errors are s·√diag((XᵀX)⁻¹) of the exact rational solution, to rounding."""
     s = np.sqrt(float(exact.rss / fit.df_resid))
