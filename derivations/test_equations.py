@@ -25,17 +25,25 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg import bounds, triangle
 from mlreg.optimizers import scipy_minimize, sgd
+from mlreg.verify.laws import LAWS
 
 HERE = Path(__file__).resolve().parent
 PAGES = sorted(HERE.glob("[0-9]-*.md"))
 NUMBER = re.compile(r"\d\.\d+")
-CITATION = re.compile(r"Eqs?\. ((?:\(\d+\.\d+\)(?:,? and |, |–)?)+)")
 
-_spec = importlib.util.spec_from_file_location("derivations_loop", HERE / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-loop = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(loop)
+
+
+def load(path):
+    """A file of this folder as a module."""
+    spec = importlib.util.spec_from_file_location(f"derivations_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+loop, table = load(HERE / "conftest.py"), load(HERE / "table.py")
 
 
 def sections(text):
@@ -105,17 +113,13 @@ def test_each_page_asks_a_question_shows_it_and_ends_with_exercises(page):
         assert "assert " in answer, f"the answer to {letter} is not checked"
 
 
-def citations(text):
-    """The numbers that a text cites."""
-    return [n for cited in CITATION.findall(text) for n in NUMBER.findall(cited)]
-
-
 def test_every_citation_in_the_code_exists():
     files = sorted((HERE.parent / "mlreg").rglob("*.py"))
-    cited = [(f.name, n) for f in files for n in citations(f.read_text("utf-8"))]
+    cited = [(f.name, n) for f in files for n in table.citations(f.read_text("utf-8"))]
+    cited += [(law.name, n) for law in LAWS.values() for n in law.equations]
     assert len(cited) > 20
     assert [c for c in cited if c[1] not in EQUATIONS] == []
-    assert citations("Eqs. (1.4) and (9.5); Eq. (2.3), and (7.7)") == ["1.4", "9.5", "2.3", "7.7"]
+    assert table.citations("Eqs. (1.4) and (9.5); Eq. (2.3)") == ["1.4", "9.5", "2.3"]
 
 
 def test_every_reference_in_a_page_exists():
@@ -123,6 +127,43 @@ def test_every_reference_in_a_page_exists():
         prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
         missing = set(re.findall(r"\((\d\.\d+)\)", prose)) - set(EQUATIONS)
         assert not missing, f"{page.name}: {missing}"
+
+
+def test_every_formula_in_a_public_docstring_cites_its_equation():
+    formula = re.compile("[√Σ‖∂½]|⁻¹|ᵀ")
+    elsewhere = {"linalg.rank.Dependence", "linalg.triangle.solve_upper"}  # names, not derivations
+    found = {
+        name: bool(table.citations(text))
+        for name, text, public in table.docstrings()
+        if public and formula.search(text) and not name.startswith("verify.")
+    }
+    assert len(found) > 20
+    assert {name for name, cites in found.items() if not cites} <= elsewhere
+
+
+def test_the_table_of_the_readme_is_up_to_date():
+    readme = (HERE / "README.md").read_text("utf-8")
+    assert table.written(readme) == readme, "run  python derivations/table.py"
+    assert table.written(readme.replace("LinearLikelihood.nll", "LinearLikelihood.nil")) == readme
+    lines = {line.split("|")[1]: line for line in readme.splitlines() if line.startswith("| [(")}
+    assert len(lines) == len(EQUATIONS)
+    (nll,) = [line for link, line in lines.items() if "[(1.4)]" in link]
+    assert "`likelihood.gaussian.nll`" in nll
+    assert "`nll_is_minus_log_density`" in nll
+
+
+def test_every_picture_is_used_and_as_its_code_draws_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(HERE / "figures"))
+    pytest.importorskip("matplotlib", reason="pictures are drawn with matplotlib (extra dev)")
+    draw = load(HERE / "figures" / "draw.py")
+    drawn = draw.pictures()
+    assert [name for name, picture in drawn.items() if draw.stale(name, picture)] == []
+    shown = [
+        name
+        for page in PAGES
+        for name in re.findall(r"\(figures/([\w-]+)\.svg\)", page.read_text("utf-8"))
+    ]
+    assert sorted(shown) == sorted(drawn) == sorted(p.stem for p in HERE.glob("figures/*.svg"))
 
 
 # Planted faults: in the display, in the code, in the check

@@ -156,7 +156,7 @@ class LeastSquares:
         return 0.0 if self.perfect else self.norm_r / math.sqrt(self.df_resid)
 
     def contrast(self, params: F64) -> F64:
-        """RΔ, Eq. (5.1), by the triangle alone: the error of ``params``, orthonormal coordinates."""
+        """RΔ, Eq. (5.1), by the triangle alone: the error of ``params`` in orthonormal units."""
         with np.errstate(all="ignore"):  # absurd params overflow: they are infinitely far
             return np.asarray(self.R @ (self.scale(params) - self.beta))
 
