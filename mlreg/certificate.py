@@ -12,7 +12,9 @@ harmless (Eq. (5.6)).
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
+from mlreg.linalg.refine import Refined, refine
 from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
@@ -31,6 +34,14 @@ F64 = NDArray[np.float64]
 
 CONVERGED = 0.1
 """Standard errors within which an estimate counts as the MLE: 95 % intervals then cover 94.9 %."""
+
+SMALL = 10**5
+"""Numbers in X up to which a solution is refined as a matter of course."""
+
+DOUBTFUL = 0.01
+"""Standard errors of rounding, at worst, from which on it is refined whatever it costs."""
+
+U = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +62,10 @@ class Certificate:
         was given to be judged.
     rounding : ndarray, shape (p,)
         Bound on the rounding error of the MLE that these distances are taken
-        from: a worst case, first order. Infinite where it bounds nothing; NaN for
-        data that fit perfectly, whose standard errors are zero.
+        from. Infinite where it bounds nothing; NaN for data that fit perfectly, whose
+        standard errors are zero.
+    refined : bool
+        Whether that bound was found, by a refinement pass, and not a worst case.
     exact : bool
         Whether the statement holds at any distance (Gaussian noise), or only near the MLE.
     names : tuple of str
@@ -64,6 +77,7 @@ class Certificate:
     sigma_distance: float
     log_likelihood_gap: float
     rounding: F64
+    refined: bool
     exact: bool
     names: tuple[str, ...]
 
@@ -91,7 +105,7 @@ class Certificate:
         if not np.isnan(self.rounding).any():
             lines.append(
                 f"  rounding of the reference: at most {_three(self.rounding.max(initial=0.0))} "
-                "standard errors (worst case)"
+                f"standard errors ({'refined' if self.refined else 'worst case'})"
             )
         return "\n".join(lines)
 
@@ -108,6 +122,7 @@ class LeastSquares:
     n_rows: int
     beta: F64
     rank: RankReport
+    refined: Refined | None = None
 
     @property
     def R(self) -> F64:
@@ -116,8 +131,21 @@ class LeastSquares:
 
     @property
     def norm_r(self) -> float:
-        """Norm of the residual at the minimum, √RSS_min: the last pivot, Eq. (2.6)."""
-        return float(abs(self.triangle.R[-1, -1]))
+        """Norm of the residual at the minimum, √RSS_min: the last pivot, Eq. (2.6), or refined."""
+        return float(abs(self.triangle.R[-1, -1])) if self.refined is None else self.refined.norm_r
+
+    @cached_property
+    def inverse(self) -> F64:
+        """R⁻¹, of which G = R⁻¹R⁻ᵀ is made, Eq. (2.11)."""
+        return solve_upper(self.R, np.eye(len(self.beta)))
+
+    @cached_property
+    def spread(self) -> F64:
+        """√Gⱼⱼ, shape (p,): times s they are the standard errors, Eq. (2.11)."""
+        refined = self.refined
+        if refined is not None and refined.spread is not None:
+            return refined.spread
+        return np.asarray(np.linalg.norm(self.inverse, axis=1))
 
     @property
     def df_resid(self) -> int:
@@ -132,14 +160,27 @@ class LeastSquares:
     @property
     def residual_bound(self) -> float:
         """Norm of a residual that rounding alone can produce."""
-        return residual_bound(self.R, self.beta, self.norm_y, self.triangle.epsilon)
+        if self.refined is None:
+            return residual_bound(self.R, self.beta, self.norm_y, self.triangle.epsilon)
+        # the residual is known; y itself may have been computed, one rounding for each term
+        return residual_bound(self.R, self.beta, self.norm_y, (len(self.beta) + 2) * U)
+
+    @cached_property
+    def rounding(self) -> F64:
+        """Bound on the rounding error of each coefficient in standard errors; NaN: perfect fit."""
+        if self.perfect:
+            return np.full(len(self.beta), np.nan)
+        if self.refined is not None:
+            return self.refined.bound / self.s
+        size = (self.beta, self.norm_y, self.norm_r)
+        return coefficient_bound(self.R, *size, self.triangle.epsilon) / self.s
 
     @property
     def norm_y(self) -> float:
         """Norm of the response."""
         return float(np.linalg.norm(self.triangle.R[:, -1]))
 
-    @property
+    @cached_property
     def perfect(self) -> bool:
         """Whether the residuals are within their rounding bound, so that σ̂ is no estimate.
 
@@ -184,6 +225,9 @@ class LeastSquares:
 def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
     """Solve the Gaussian model of a likelihood by its triangle, Eq. (2.6); one pass over the data.
 
+    Small problems, and those where rounding could matter, are refined in a second
+    pass, if the rows can be read again. What has been found is kept.
+
     Raises
     ------
     RankDeficient
@@ -191,11 +235,16 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
     InvalidInput
         Where a coefficient leaves the range of floating point.
     """
+    known: LeastSquares | None = likelihood.memo.get("least_squares")
+    if known is not None:
+        return known
     triangle = likelihood.triangle
     report = require_full_rank(likelihood)
     p = likelihood.n_params
     beta = solve_upper(triangle.R[:p, :p], triangle.R[:p, p])
     solution = LeastSquares(triangle, likelihood.n_rows, beta, report)
+    if likelihood.source.rereadable:
+        solution = _refine(likelihood, solution)
     size = np.abs(solution.params)
     tiny = (size < np.finfo(np.float64).tiny) & (beta != 0)
     for lost, what, why in (
@@ -208,7 +257,23 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
                 f"the coefficient of {name!r} {what} floating-point number: the column is too "
                 f"{why} beside the response; change its unit"
             )
+    likelihood.memo["least_squares"] = solution
     return solution
+
+
+def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
+    """The solution after refinement, where that is cheap or needed."""
+
+    def rows() -> Iterator[F64]:
+        return (scale_columns(block, -ls.triangle.exponent) for block in likelihood.rows())
+
+    small = ls.triangle.n_rows * len(ls.beta) <= SMALL
+    for doubled in (True,) if small else (False, True):
+        if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
+            refined = refine(rows, ls.R, ls.beta, ls.norm_y, ls.triangle.epsilon, doubled=doubled)
+            if refined is not None:
+                ls = LeastSquares(ls.triangle, ls.n_rows, refined.beta, ls.rank, refined)
+    return ls
 
 
 def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
@@ -244,13 +309,6 @@ def certificate(
     sigma : float, optional
         The noise scale to judge; profiled at ``params`` by default.
 
-    Notes
-    -----
-    Far from the MLE Δ is the difference of the coefficients. Within a standard
-    error of it (where the rows can be read again) it comes from the residuals at
-    ``params`` by Δ = −R⁻¹R⁻ᵀXᵀr, Eq. (5.3), in which nothing cancels: that judges
-    the solution of the triangle itself, too.
-
     Raises
     ------
     RankDeficient
@@ -276,22 +334,7 @@ def certificate(
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
-        delta = ls.scale(params) - ls.beta
-        contrast = ls.R @ delta
-        near = ls.perfect or norm(contrast) <= ls.s
-        if near and likelihood.source.rereadable:
-            contrast = -solve_upper(ls.R, _score(likelihood, ls, params), transpose=True)
-            delta = solve_upper(ls.R, contrast)
-        return judge(ls, delta, names, sigma, contrast)
-
-
-def _score(likelihood: LinearLikelihood, ls: LeastSquares, params: F64) -> F64:
-    """Xᵀ(y − X params) in scaled units; one pass over the data."""
-    beta, total = ls.scale(params), np.zeros(len(params))
-    for rows in likelihood.rows():
-        scaled = scale_columns(rows, -ls.triangle.exponent)
-        total += scaled[:, :-1].T @ (scaled[:, -1] - scaled[:, :-1] @ beta)
-    return total
+        return judge(ls, ls.scale(params) - ls.beta, names, sigma)
 
 
 def judge(
@@ -299,27 +342,21 @@ def judge(
     delta: F64,
     names: tuple[str, ...],
     sigma: float | None = None,
-    contrast: F64 | None = None,
 ) -> Certificate:
-    """Certificate from the error Δ (scaled units), and from RΔ where it is known better."""
-    contrast = ls.R @ delta if contrast is None else contrast
+    """Certificate from the error Δ, in scaled units."""
+    contrast = ls.R @ delta
     n, p = ls.n_rows, len(ls.beta)
-    inverse = solve_upper(ls.R, np.eye(p))
-    spread = np.linalg.norm(inverse, axis=1)  # √Gⱼⱼ, so that s·spread are standard errors
-    rounding = np.full(p, np.nan)
-    if not ls.perfect:
-        bound = coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, ls.triangle.epsilon)
-        rounding = bound / ls.s
+    rounding, known = ls.rounding, ls.refined is not None
     if not np.isfinite(contrast).all():  # beyond floating point, and so beyond any number
         inf = math.inf
-        return Certificate(inf, np.full(p, inf), inf, inf, rounding, True, names)
-    error, each = norm(contrast), np.abs(delta) / spread
+        return Certificate(inf, np.full(p, inf), inf, inf, rounding, known, True, names)
+    error, each = norm(contrast), np.abs(delta) / ls.spread
     if ls.perfect:
         # Standard errors are zero: any error that is not rounding is infinitely many of them.
         each = np.where(each <= ls.residual_bound, 0.0, np.inf)
         distance = 0.0 if error <= ls.residual_bound else math.inf
         gap = distance if sigma is None else math.inf
-        return Certificate(distance, each, gap, gap, rounding, True, names)
+        return Certificate(distance, each, gap, gap, rounding, known, True, names)
     ratio = error / ls.norm_r  # RSS/RSS_min = 1 + ratio², Eq. (5.4)
     half_log = 0.5 * math.log1p(ratio * ratio) if ratio < 1e150 else math.log(ratio)
     if sigma is None:
@@ -334,6 +371,7 @@ def judge(
         sigma_distance=math.sqrt(2 * n) * abs(log_ratio),
         log_likelihood_gap=gap,
         rounding=rounding,
+        refined=known,
         exact=True,
         names=names,
     )

@@ -22,7 +22,8 @@ from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import SelectedSource, Source, to_numpy
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.rank import Dependence, RankReport
-from mlreg.linalg.triangle import Triangle, norm, solve_upper
+from mlreg.linalg.refine import Refined
+from mlreg.linalg.triangle import Triangle, norm
 from mlreg.optimizers.solution import History, Solution, Status
 
 __all__ = ["Fit", "load"]
@@ -44,16 +45,14 @@ class Fit:
         What the optimizer returned, for the columns that were kept.
     names : tuple of str
         Names of all columns of the design.
-    R : Triangle
-        Triangular factor of [X y], the sufficient statistic of the model.
+    least_squares : LeastSquares
+        The MLE, and the triangle of [X y] that it came from, the sufficient statistic.
     source : Source or None
         The rows, by reference; None after `load`.
     design : Design
         Makes rows of the design from new data.
     rank_report : RankReport
         Which columns were kept, and what the others are combinations of.
-    n_rows : int
-        Observations n: the sum of the frequency weights.
     log_precision : float
         Σ log w of the precision weights, Eq. (1.5).
     constant : int or None
@@ -68,16 +67,25 @@ class Fit:
 
     solution: Solution
     names: tuple[str, ...]
-    R: Triangle
+    least_squares: LeastSquares
     source: Source | None
     design: Design
     rank_report: RankReport
-    n_rows: int
     log_precision: float
     constant: int | None
     optimizer: str
     reads: int
     n_missing: int = 0
+
+    @property
+    def R(self) -> Triangle:
+        """Triangle of [X y], Eq. (2.6), of the columns that were kept."""
+        return self.least_squares.triangle
+
+    @property
+    def n_rows(self) -> int:
+        """Observations n: the sum of the frequency weights."""
+        return self.least_squares.n_rows
 
     # What was estimated
 
@@ -105,7 +113,7 @@ class Fit:
     def rss(self) -> float:
         """Residual sum of squares at `params`, rows weighted, in units of y²."""
         with np.errstate(over="ignore"):
-            return float(np.ldexp(np.square(self._residual_norm), 2 * self._ls.scale_y))
+            return float(np.ldexp(np.square(self._residual_norm), 2 * self.least_squares.scale_y))
 
     @property
     def residual_std_error(self) -> float:
@@ -141,7 +149,7 @@ class Fit:
     def r_squared(self) -> float:
         """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero."""
         total = self._total_norm
-        if total <= self.R.epsilon * self._ls.norm_y:
+        if total <= self.R.epsilon * self.least_squares.norm_y:
             return math.nan  # the response is constant: there is nothing to explain
         with np.errstate(over="ignore"):
             return float(1 - np.square(self._residual_norm / total))
@@ -170,8 +178,8 @@ class Fit:
         s is taken at the MLE, not at `params`: an optimizer that stopped early
         does not make the data less informative. `certificate` counts in these.
         """
-        spread = np.linalg.norm(self._inverse, axis=1)
-        return self._spread(self._ls.unscale(spread * self._s))
+        ls = self.least_squares
+        return self._spread(ls.unscale(ls.spread * self._s))
 
     def covariance(self, kind: Literal["expected"] = "expected") -> F64:
         """Covariance of the coefficients, shape (p, p), in the units of their products.
@@ -184,7 +192,9 @@ class Fit:
         """
         if kind != "expected":
             raise InvalidInput(f"kind must be 'expected', the only one so far; not {kind!r}")
-        rows = np.array([self._ls.unscale(c) for c in (self._inverse * self._s).T]).T
+        rows = np.array(
+            [self.least_squares.unscale(c) for c in (self.least_squares.inverse * self._s).T]
+        ).T
         full = np.full((len(self.names),) * 2, np.nan)
         kept = list(self.rank_report.kept)
         with np.errstate(over="ignore"):
@@ -276,7 +286,9 @@ class Fit:
         half = leverage_root(self.R, kept)
         if interval == "prediction":
             half = np.hypot(half, 1.0)
-        half = half * t_quantile(level, self.df_resid) * np.ldexp(self._s, self._ls.scale_y)
+        half = (
+            half * t_quantile(level, self.df_resid) * np.ldexp(self._s, self.least_squares.scale_y)
+        )
         return Prediction(mean, mean - half, mean + half)
 
     def fitted_values(self) -> F64:
@@ -333,25 +345,17 @@ class Fit:
 
     # Helpers
 
-    @cached_property
-    def _ls(self) -> LeastSquares:
-        p = self.rank
-        beta = solve_upper(self.R.R[:p, :p], self.R.R[:p, p])
-        return LeastSquares(self.R, self.n_rows, beta, self.rank_report)
-
-    @cached_property
-    def _inverse(self) -> F64:
-        return solve_upper(self._ls.R, np.eye(self.rank))
-
     @property
     def _s(self) -> float:
         """Residual standard error at the MLE in scaled units; NaN where there is none."""
-        return self._ls.s or math.nan
+        return self.least_squares.s or math.nan
 
     @cached_property
     def _residual_norm(self) -> float:
         """√RSS at `params`, in scaled units."""
-        return math.hypot(self._ls.norm_r, norm(self._ls.contrast(self.solution.theta[:-1])))
+        return math.hypot(
+            self.least_squares.norm_r, norm(self.least_squares.contrast(self.solution.theta[:-1]))
+        )
 
     @cached_property
     def _total_norm(self) -> float:
@@ -409,7 +413,8 @@ def load(path: str | os.PathLike[str]) -> Fit:
 
 
 def _restore(d: dict[str, Any]) -> Fit:
-    solution, report, triangle = d["solution"], d["rank_report"], d["R"]
+    solution, ls = d["solution"], d["least_squares"]
+    triangle, refined = ls["triangle"], ls["refined"]
     certificate, history = solution["certificate"], solution["history"]
     for holder, key in (
         (certificate, "per_param"),
@@ -418,14 +423,12 @@ def _restore(d: dict[str, Any]) -> Fit:
         (history, "distance"),
         (solution, "theta"),
         (triangle, "R"),
+        (ls, "beta"),
+        *((refined, key) for key in ("beta", "bound", "spread") if refined),
     ):
-        holder[key] = np.array(holder[key], dtype=np.float64)
+        if holder[key] is not None:
+            holder[key] = np.array(holder[key], dtype=np.float64)
     triangle["exponent"] = np.array(triangle["exponent"], dtype=np.int64)
-    report["kept"] = tuple(report["kept"])
-    report["dependent"] = tuple(
-        Dependence(e["column"], tuple((float(c), int(j)) for c, j in e["terms"]))
-        for e in report["dependent"]
-    )
     certificate["names"] = tuple(certificate["names"])
     parts: dict[str, Any] = {
         "solution": Solution(
@@ -437,10 +440,24 @@ def _restore(d: dict[str, Any]) -> Fit:
             solution["reads"],
         ),
         "names": tuple(d["names"]),
-        "R": Triangle(**triangle),
+        "least_squares": LeastSquares(
+            Triangle(**triangle),
+            ls["n_rows"],
+            ls["beta"],
+            _report(ls["rank"]),
+            Refined(**refined) if refined else None,
+        ),
         "source": None,
         "design": design_from_dict(d["design"]),
-        "rank_report": RankReport(**report),
+        "rank_report": _report(d["rank_report"]),
     }
     rest = {f.name: d[f.name] for f in dataclasses.fields(Fit) if f.name not in parts}
     return Fit(**parts, **rest)
+
+
+def _report(d: dict[str, Any]) -> RankReport:
+    dependent = tuple(
+        Dependence(e["column"], tuple((float(c), int(j)) for c, j in e["terms"]))
+        for e in d["dependent"]
+    )
+    return RankReport(**{**d, "kept": tuple(d["kept"]), "dependent": dependent})

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import Certificate, certificate, require_full_rank
+from mlreg.certificate import Certificate, certificate, least_squares, require_full_rank
 from mlreg.data.arrays import as_vector
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.sources import build_source, build_source_from_formula
@@ -160,11 +160,10 @@ def fit(
     result = Fit(
         solution=solution,
         names=tuple(source.names),
-        R=likelihood.triangle,
+        least_squares=least_squares(likelihood),
         source=source,
         design=design,
         rank_report=report,
-        n_rows=likelihood.n_rows,
         log_precision=likelihood.log_precision,
         constant=likelihood.constant,
         optimizer=repr(optimizer),

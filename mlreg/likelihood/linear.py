@@ -27,8 +27,9 @@ from mlreg.likelihood.blocks import (
     to_numpy,
 )
 from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.linalg.fold import fold
 from mlreg.linalg.rank import RankReport, rank_report
-from mlreg.linalg.triangle import Triangle, fold, scale_columns, select
+from mlreg.linalg.triangle import Triangle, scale_columns, select
 
 __all__ = ["LinearLikelihood"]
 
@@ -86,6 +87,7 @@ class LinearLikelihood:
         self.source = source if trusted else CheckedSource(source)
         self.noise: Noise = Gaussian() if noise is None else noise
         self.reads = 0
+        self.memo: dict[str, Any] = {}  # what others have found out about it
 
     @property
     def n_params(self) -> int:
@@ -113,7 +115,7 @@ class LinearLikelihood:
         """Which columns of the design depend on earlier ones."""
         p, triangle = self.n_params, self.triangle
         return rank_report(
-            triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows, triangle.epsilon
+            triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows, triangle.blur
         )
 
     @property

@@ -4,23 +4,22 @@ For a matrix A with k columns, A = QR with Q orthonormal and R upper triangular.
 R carries every inner product of the columns (RᵀR = AᵀA) with the relative
 accuracy of A itself, where AᵀA formed directly would lose half of the digits.
 Putting rows together needs only the triangles: that of [A; B] is that of the two
-triangles one above the other (Eq. (2.7)). That is `merge`, and `fold` of many.
+triangles one above the other (Eq. (2.7)). That is `merge`; see `mlreg.linalg.fold`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 __all__ = [
     "Triangle",
     "empty",
-    "fold",
     "merge",
     "norm",
+    "normalise",
     "of",
     "qr_triangle",
     "scale_columns",
@@ -30,6 +29,8 @@ __all__ = [
 ]
 
 F64 = NDArray[np.float64]
+U = 2.0**-53
+ZERO = -5000  # exponent of a column without rows: below that of any number
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,45 +48,37 @@ class Triangle:
     n_rows : int
         Rows folded in.
     epsilon : float
-        A relative error per column that the fold stays below: (16k + rows per
-        block + blocks)·u, a worst case.
+        Bound on the relative change of each column that rounding amounts to: R is the
+        exact triangle of columns that differ from those given by no more. A worst case.
+    blur : float
+        Below it a pivot, relative to its column, may be all rounding.
     """
 
     R: F64
     exponent: NDArray[np.int64]
     n_rows: int = 0
-    n_blocks: int = 0
-    block_rows: int = 0
-
-    @property
-    def epsilon(self) -> float:
-        """Bound on the columnwise relative backward error (see class)."""
-        k = len(self.R)
-        return float((16 * k + self.block_rows + self.n_blocks) * 2.0**-53)
+    epsilon: float = 0.0
+    blur: float = 0.0
 
 
 def select(triangle: Triangle, columns: Sequence[int]) -> Triangle:
     """Triangle of some of the columns, in the order given; no data is needed."""
     keep = list(columns)
-    return _triangle(
-        triangle.R[:, keep],
-        triangle.exponent[keep],
-        triangle.n_rows,
-        triangle.n_blocks + 1,
-        triangle.block_rows,
-    )
+    return _of_triangles([triangle], triangle.exponent[keep], [triangle.R[:, keep]])
 
 
 def empty(k: int) -> Triangle:
     """The triangle of a matrix with k columns and no rows."""
-    return Triangle(np.zeros((k, k)), np.full(k, -5000))
+    return Triangle(np.zeros((k, k)), np.full(k, ZERO))
 
 
 def of(block: F64) -> Triangle:
-    """Triangle of a block of rows, shape (m, k), finite."""
+    """Triangle of a block of rows, shape (m, k), finite, by Householder QR."""
+    m, k = block.shape
     largest = np.abs(block).max(axis=0, initial=0.0)
-    exponent = np.where(largest > 0, np.frexp(largest)[1], -5000).astype(np.int64)
-    return _triangle(scale_columns(block, -exponent), exponent, len(block), 1, len(block))
+    exponent = np.where(largest > 0, np.frexp(largest)[1], ZERO).astype(np.int64)
+    epsilon = (16 * k + m) * U
+    return Triangle(_factor(scale_columns(block, -exponent)), exponent, m, epsilon, epsilon)
 
 
 def merge(a: Triangle, b: Triangle) -> Triangle:
@@ -93,45 +86,37 @@ def merge(a: Triangle, b: Triangle) -> Triangle:
     if not a.n_rows or not b.n_rows:
         return a if a.n_rows else b
     exponent = np.maximum(a.exponent, b.exponent)
-    rows = [scale_columns(t.R, t.exponent - exponent) for t in (a, b)]
-    return _triangle(
-        np.concatenate(rows),
-        exponent,
-        a.n_rows + b.n_rows,
-        a.n_blocks + b.n_blocks,
-        max(a.block_rows, b.block_rows),
+    return _of_triangles(
+        [a, b], exponent, [scale_columns(t.R, t.exponent - exponent) for t in (a, b)]
     )
 
 
-def fold(blocks: Iterable[F64], k: int) -> Triangle:
-    """Triangle of all rows of some blocks, each of shape (m, k), finite.
-
-    Equal numbers of blocks are merged with each other, as in a knock-out: a row
-    then goes through log₂(blocks) merges and not through all of them, and rounding
-    grows as slowly. (Folded one after the other, a million rows blur a repeated
-    column by 3·10⁻¹³, this way by 10⁻¹⁴.)
-    """
-    waiting: list[Triangle] = []
-    for block in blocks:
-        waiting.append(of(block))
-        while len(waiting) > 1 and waiting[-1].n_blocks >= waiting[-2].n_blocks:
-            b, a = waiting.pop(), waiting.pop()
-            waiting.append(merge(a, b))
-    total = empty(k)
-    while waiting:
-        total = merge(waiting.pop(), total)
-    # a column of zeros has no size: none is taken out of it
-    return replace(total, exponent=np.where(total.R.any(axis=0), total.exponent, 0))
-
-
-def _triangle(
-    scaled: F64, exponent: NDArray[np.int64], n_rows: int, n_blocks: int, block_rows: int
-) -> Triangle:
+def _of_triangles(parts: list[Triangle], exponent: NDArray[np.int64], rows: list[F64]) -> Triangle:
     k = len(exponent)
+    more = 16 * k * U  # what the QR of at most two triangles adds
+    return Triangle(
+        _factor(np.concatenate(rows)),
+        exponent,
+        sum(t.n_rows for t in parts),
+        max(t.epsilon for t in parts) + more,
+        max(t.blur for t in parts) + more,
+    )
+
+
+def normalise(triangle: Triangle) -> Triangle:
+    """The same with the sizes of the columns in their exponents; a column of zeros has none."""
+    largest = np.abs(triangle.R).max(axis=0, initial=0.0)
+    shift = np.where(largest > 0, np.frexp(largest)[1], 0).astype(np.int64)
+    exponent = np.where(largest > 0, triangle.exponent + shift, 0)
+    return replace(triangle, R=scale_columns(triangle.R, -shift), exponent=exponent)
+
+
+def _factor(scaled: F64) -> F64:
+    k = scaled.shape[1]
     R = np.zeros((k, k))
     factor = qr_triangle(scaled)
     R[: len(factor)] = factor
-    return Triangle(R, exponent, n_rows, n_blocks, block_rows)
+    return R
 
 
 def scale_columns(a: F64, exponent: NDArray[np.int64]) -> F64:
@@ -173,5 +158,8 @@ def solve_upper(R: F64, b: F64, *, transpose: bool = False) -> F64:
     """Solve R x = b, or Rᵀ x = b with ``transpose``, by substitution; R upper triangular."""
     if not len(R):
         return np.asarray(b, dtype=np.float64)
-    x: Any = solve_triangular(R, b, trans=1 if transpose else 0, check_finite=False)
+    # LAPACK itself: SciPy's solve_triangular may wait for threads that a small system never needs
+    x, info = lapack.dtrtrs(R, b, trans=1 if transpose else 0)
+    if info:
+        raise np.linalg.LinAlgError(f"pivot {info} of the triangle is zero")
     return np.asarray(x)

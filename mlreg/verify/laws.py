@@ -297,9 +297,9 @@ def _conditioning(fit: Fit) -> float:
 
 def _residual_loss(fit: Fit) -> float:
     """How many times the response, and what cancels in it, exceed the residual."""
-    R, beta = fit.R.R, fit._ls.beta
+    R, beta = fit.R.R, fit.least_squares.beta
     size = np.linalg.norm(R[:, -1]) + np.linalg.norm(R[:, :-1], axis=0) @ np.abs(beta)
-    return float(size / abs(fit._ls.norm_r))
+    return float(size / abs(fit.least_squares.norm_r))
 
 
 @law("bounded", "5.1", "5.2", "5.3")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
-from mlreg.linalg.triangle import Triangle, fold, scale_columns
+from mlreg.linalg.fold import fold
+from mlreg.linalg.triangle import Triangle, scale_columns
 
 U = 2.0**-53
 

@@ -3,13 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlreg.linalg.fold import fold
 from mlreg.linalg.rank import rank_report, readable
-from mlreg.linalg.triangle import fold, of
+from mlreg.linalg.triangle import of
 
 
 def report(X):
     t = of(np.asarray(X, dtype=float))
-    return rank_report(t.R, t.exponent, t.n_rows, t.epsilon)
+    return rank_report(t.R, t.exponent, t.n_rows, t.blur)
 
 
 @given(st.data())
@@ -96,7 +97,7 @@ def test_dependent_columns_are_found_at_any_length(n):
     ):
         X = np.column_stack(columns).astype(float)
         t = fold(np.array_split(X, max(1, n // 1024)), X.shape[1])
-        found = rank_report(t.R, t.exponent, t.n_rows, t.epsilon)
+        found = rank_report(t.R, t.exponent, t.n_rows, t.blur)
         assert found.rank == X.shape[1] - 1
         assert not found.doubtful
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlreg.linalg.fold import fold
 from mlreg.linalg.triangle import (
-    fold,
     norm,
     qr_triangle,
     scale_columns,
