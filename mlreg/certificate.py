@@ -196,10 +196,16 @@ class LeastSquares:
         """Residual standard error √(RSS_min/(n − p)), Eq. (2.4), scaled; zero for a perfect fit."""
         return 0.0 if self.perfect else self.norm_r / math.sqrt(self.df_resid)
 
-    def contrast(self, params: F64) -> F64:
-        """RΔ, Eq. (5.1), by the triangle alone: the error of ``params`` in orthonormal units."""
+    def error(self, params: F64) -> F64:
+        """Δ of Eq. (5.1), scaled, for coefficients in the units of the data."""
         with np.errstate(all="ignore"):  # absurd params overflow: they are infinitely far
-            return np.asarray(self.R @ (self.scale(params) - self.beta))
+            delta = self.scale(params) - self.beta
+            return delta if self.refined is None else delta - self.refined.low
+
+    def contrast(self, params: F64) -> F64:
+        """RΔ, Eq. (5.1): the error of ``params`` in orthonormal coordinates."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.R @ self.error(params))
 
     @property
     def params(self) -> F64:
@@ -334,7 +340,7 @@ def certificate(
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
-        return judge(ls, ls.scale(params) - ls.beta, names, sigma)
+        return judge(ls, ls.error(params), names, sigma)
 
 
 def judge(

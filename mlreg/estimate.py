@@ -424,7 +424,7 @@ def _restore(d: dict[str, Any]) -> Fit:
         (solution, "theta"),
         (triangle, "R"),
         (ls, "beta"),
-        *((refined, key) for key in ("beta", "bound", "spread") if refined),
+        *((refined, key) for key in ("beta", "low", "bound", "spread") if refined),
     ):
         if holder[key] is not None:
             holder[key] = np.array(holder[key], dtype=np.float64)

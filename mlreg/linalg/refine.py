@@ -37,6 +37,8 @@ class Refined:
     ----------
     beta : ndarray, shape (p,)
         The coefficients, rounded to float64.
+    low : ndarray, shape (p,)
+        What that rounding left out of them.
     norm_r : float
         Norm of the residual at the minimum.
     bound : ndarray, shape (p,)
@@ -46,6 +48,7 @@ class Refined:
     """
 
     beta: F64
+    low: F64
     norm_r: float
     bound: F64
     spread: F64 | None = None
@@ -110,7 +113,7 @@ def refine(
     step = norm(whitened)
     norm_r = np.sqrt(max(squares - step * step, 0.0)) if step < norm_r else norm_r
     last = np.maximum(U * np.abs(high), np.finfo(float).tiny)
-    return Refined(high, float(norm_r), (bound + last) / spread)
+    return Refined(high, low, float(norm_r), (bound + last) / spread)
 
 
 def refine_spread(rows: Rows, R: F64, epsilon: float) -> F64 | None:

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
-from mlreg.linalg.fold import fold
-from mlreg.linalg.triangle import Triangle, scale_columns
+from mlreg.linalg.triangle import merge, of, scale_columns
 
 U = 2.0**-53
 
@@ -34,10 +33,10 @@ def test_higher_orders_are_allowed_for_and_then_nothing_is_claimed():
     assert np.isinf(coefficient_bound(R, np.ones(2), 1.0, 1.0, np.nan)).all()
 
 
-def test_epsilon_counts_columns_rows_and_blocks():
-    triangle = fold([np.ones((rows, 3)) for rows in (5, 9, 2)], 3)
-    assert triangle.epsilon == (16 * 3 + 9 + 3) * U
-    assert Triangle(np.zeros((2, 2)), np.zeros(2, dtype=int)).epsilon == 32 * U
+def test_epsilon_counts_columns_and_rows():
+    a, b = (of(np.ones((rows, 3))) for rows in (5, 9))
+    assert a.epsilon == a.blur == (16 * 3 + 5) * U
+    assert merge(a, b).epsilon == (16 * 3 + 9 + 16 * 3) * U
 
 
 def test_scaling_further_than_one_shift_reaches():
