@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from mlreg import certificate
+from mlreg import certificate, fitting
+from mlreg.data.design import ArrayDesign
+from mlreg.estimate import Fit
 from mlreg.inference import intervals
 from mlreg.likelihood import gaussian
 from mlreg.likelihood.linear import LinearLikelihood
@@ -30,7 +32,6 @@ from mlreg.verify.laws import LAWS
 HERE = Path(__file__).resolve().parent
 PAGES = sorted(HERE.glob("[0-9]-*.md"))
 NUMBER = re.compile(r"\d\.\d+")
-
 
 
 def load(path):
@@ -255,6 +256,15 @@ CODE = [
     ("2.6", certificate.LeastSquares, "norm_r"),
     ("2.6", triangle, "of"),
     ("2.7", triangle, "merge"),
+    ("2.8", certificate.LeastSquares, "contrast"),
+    ("2.8", certificate.LeastSquares, "log_sigma"),
+    ("2.8", Fit, "fitted_values"),
+    ("2.9", gaussian, "nll"),
+    ("2.9", Fit, "nll"),
+    ("2.10", Fit, "sigma"),
+    ("2.11", Fit, "params"),
+    ("2.11", Fit, "std_errors"),
+    ("2.11", Fit, "covariance"),
     ("3.1", gaussian, "gradient"),
     ("3.1", LinearLikelihood, "gradient"),
     ("3.2", gaussian, "gradient"),
@@ -268,12 +278,29 @@ CODE = [
     ("3.7", LinearLikelihood, "hessian"),
     ("3.8", scipy_minimize._Objective, "theta"),
     ("3.8", scipy_minimize._Objective, "information"),
+    ("3.9", gaussian, "gradient"),
+    ("3.9", gaussian, "hessian"),
+    ("3.9", gaussian, "fisher_information"),
+    ("3.9", LinearLikelihood, "gradient"),
+    ("3.10", gaussian, "nll"),
+    ("3.10", LinearLikelihood, "nll"),
+    ("3.11", gaussian, "gradient"),
+    ("3.11", gaussian, "hessian"),
+    ("3.12", gaussian, "hessian"),
+    ("3.12", LinearLikelihood, "hessian"),
+    ("3.13", LinearLikelihood, "nll"),
     ("4.1", LinearLikelihood, "gradient"),
     ("4.2", LinearLikelihood, "term"),
     ("4.3", LinearLikelihood, "term"),
     ("4.4", sgd, "stable_learning_rate"),
     ("4.5", sgd, "stable_learning_rate"),
     ("4.6", sgd, "stable_learning_rate"),
+    ("4.7", LinearLikelihood, "gradient"),
+    ("4.8", LinearLikelihood, "term"),
+    ("4.9", LinearLikelihood, "term"),
+    ("4.10", LinearLikelihood, "term"),
+    ("4.11", LinearLikelihood, "term"),
+    ("4.12", sgd, "stable_learning_rate"),
     ("5.1", certificate, "certificate"),
     ("5.2", certificate, "certificate"),
     ("5.3", certificate, "least_squares"),
@@ -281,6 +308,22 @@ CODE = [
     ("5.5", certificate, "certificate"),
     ("5.6", LinearLikelihood, "gradient"),
     ("5.7", bounds, "coefficient_bound"),
+    ("5.6", LinearLikelihood, "factor"),
+    ("5.8", intervals, "t_quantile"),
+    ("5.8", intervals, "t_interval"),
+    ("5.8", Gaussian, "quantile"),
+    ("5.8", Gaussian, "cdf"),
+    ("5.8", certificate, "certificate"),
+    ("5.9", certificate, "certificate"),
+    ("6.1", Fit, "predict"),
+    ("6.2", ArrayDesign, "matrix"),
+    ("6.3", gaussian, "nll"),
+    ("6.4", LinearLikelihood, "gradient"),
+    ("6.4", gaussian, "gradient"),
+    ("6.5", fitting, "certificate"),
+    ("6.6", certificate.LeastSquares, "params"),
+    ("6.6", Fit, "rss"),
+    ("6.7", LinearLikelihood, "hessian"),
 ]
 
 
@@ -338,9 +381,29 @@ def evaluate(page):
 CHECKS = [
     ("1-gaussian.md", "assert agree(-standard[i], 1,", "assert agree(-2 * standard[i], 1,"),
     ("2-maximum-likelihood.md", "sum(c * sigma**2 for", "sum(2 * c * sigma**2 for"),
+    ("2-maximum-likelihood.md", "* at_beta + along", "* at_beta - along"),
+    (
+        "2-maximum-likelihood.md",
+        "moment = {0: 1, 1: 0, 2: sigma**2}",
+        "moment = {0: 1, 1: 0, 2: 1}",
+    ),
+    ("2-maximum-likelihood.md", "assert A * H == A", "assert A * H == 2 * A"),
+    ("2-maximum-likelihood.md", "beta = beta - 0.05", "beta = beta + 0.05"),
     ("3-derivatives.md", "4: 3 * sigma**4", "4: 2 * sigma**4"),
+    ("3-derivatives.md", "faces, chances = np.sqrt(3)", "faces, chances = np.sqrt(2)"),
+    ("3-derivatives.md", "return J.T * H * J + sum(", "return J.T * H * J - sum("),
+    ("3-derivatives.md", "best = (x.T * y)[0] /", "best = 2 * (x.T * y)[0] /"),
     ("4-descent.md", "/ 2 * parallel", "/ 4 * parallel"),
+    ("4-descent.md", 'exactly["beta"][0], "w"', 'exactly["beta"][1], "w"'),
+    ("4-descent.md", "/ len(rows) for v in total", "/ len(c.y) for v in total"),
+    ("4-descent.md", "B_ast=at) / 2", "B_ast=at) / 3"),
     ("5-certificate.md", "sp.log(here) - sp.log(best)", "sp.log(here) + sp.log(best)"),
+    ("5-certificate.md", "integral(density, -q - d, q - d)", "integral(density, -q - d, q + d)"),
+    ("5-certificate.md", "second = {0: 1, 1: 0, 2: sigma**2}", "second = {0: 1, 1: 0, 2: sigma}"),
+    ("5-certificate.md", 'point["s"] * a / a.norm()', '2 * point["s"] * a / a.norm()'),
+    ("6-network.md", "stacked = sp.Matrix([by_b, *by_w])", "stacked = sp.Matrix([-by_b, *by_w])"),
+    ("6-network.md", "H = np.tanh(inputs", "H = 0.5 + np.tanh(inputs"),
+    ("6-network.md", "per_row = point", "per_row = 2 * point"),
 ]
 
 
