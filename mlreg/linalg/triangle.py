@@ -104,7 +104,7 @@ def merge(a: Triangle, b: Triangle) -> Triangle:
 
 
 def fold(blocks: Iterable[F64], k: int) -> Triangle:
-    """Triangle of all rows of some blocks, each of shape (m, k), finite.
+    """Triangle of all rows of some blocks, each of shape (m, k), finite: Eq. (2.7), repeated.
 
     Equal numbers of blocks are merged with each other, as in a knock-out: a row
     then goes through log₂(blocks) merges and not through all of them, and rounding
