@@ -1,13 +1,16 @@
 """Which function computes an equation, and which law tests it:  python derivations/table.py
 
-Writes the table in README.md anew, from the headings of the pages, the citations in the package's
-docstrings and the laws of ``mlreg.verify``. The tests fail where the table is not up to date.
+Writes the table in README.md anew: from the headings of the pages, the docstrings that cite an
+equation, the functions that fail its check when they are made wrong (faults.py), and the laws of
+``mlreg.verify``. The tests fail where the table is not up to date.
 """
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mlreg.verify.laws import LAWS
 
@@ -40,6 +43,15 @@ def docstrings() -> Iterator[tuple[str, str, bool]]:
         yield from within(ast.parse(path.read_text("utf-8")), module, True)
 
 
+def _faults() -> Any:
+    spec = importlib.util.spec_from_file_location("derivations_faults", HERE / "faults.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def anchor(number: str, title: str) -> str:
     """What a code-hosting page makes of the heading."""
     kept = re.sub(r"[^\w\- ]", "", f"({number}) {title}".lower())
@@ -48,13 +60,16 @@ def anchor(number: str, title: str) -> str:
 
 def rows() -> Iterator[str]:
     """One line for each equation, in the order of the pages."""
+    faults = _faults()
     cited = [(name, citations(text)) for name, text, public in docstrings() if public]
     for page in sorted(HERE.glob("[0-9]-*.md")):
         for number, title in HEADING.findall(page.read_text("utf-8")):
-            functions = [f"`{name}`" for name, numbers in cited if number in numbers]
+            functions = {name for name, numbers in cited if number in numbers}
+            functions |= {name for n, name in faults.CODE if n == number and "._" not in name}
             laws = [f"`{law.name}`" for law in LAWS.values() if number in law.equations]
             link = f"[({number})]({page.name}#{anchor(number, title)}) {title}"
-            yield f"| {link} | {' '.join(functions) or '–'} | {' '.join(laws) or '–'} |"
+            code = " ".join(f"`{name}`" for name in sorted(functions))
+            yield f"| {link} | {code or '–'} | {' '.join(laws) or '–'} |"
 
 
 def table() -> str:

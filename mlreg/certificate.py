@@ -33,7 +33,11 @@ __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
 F64 = NDArray[np.float64]
 
 CONVERGED = 0.1
-"""Standard errors within which an estimate counts as the MLE: 95 % intervals then cover 94.9 %."""
+"""Standard errors within which an estimate counts as the MLE.
+
+95 % intervals about an estimate that is off by so much still cover 94.9 % where the
+error does not depend on the data, and 93.7 % at least where it does, Eq. (5.8).
+"""
 
 SMALL = 10**5
 """Numbers in X up to which a solution is refined as a matter of course."""
@@ -51,7 +55,7 @@ class Certificate:
     Attributes
     ----------
     distance : float
-        Largest error over all linear contrasts of the coefficients. Infinite,
+        Largest error over all linear contrasts of the coefficients, Eq. (5.2). Infinite,
         or zero, where the data fit perfectly and standard errors vanish.
     per_param : ndarray, shape (p,)
         Error of each coefficient; none exceeds `distance`.

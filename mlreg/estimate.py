@@ -96,7 +96,7 @@ class Fit:
 
     @property
     def sigma(self) -> float:
-        """MLE of the noise scale, √(RSS/n), Eq. (2.3), in units of y."""
+        """MLE of the noise scale, √(RSS/n), Eq. (2.3), in units of y; its bias: Eq. (2.10)."""
         return float(np.exp(self.solution.theta[-1]))
 
     @property
@@ -124,7 +124,7 @@ class Fit:
 
     @property
     def nll(self) -> float:
-        """Negative log-likelihood, Eq. (1.4), at (params, sigma); −inf for a perfect fit: σ̂ = 0."""
+        """NLL of Eq. (1.4) at (params, sigma), Eq. (2.9); −inf for a perfect fit, where σ̂ = 0."""
         if self.status.code == "perfect-fit":
             return -math.inf
         each = 0.5 * math.log(2 * math.pi) + float(self.solution.theta[-1]) + 0.5
@@ -247,7 +247,7 @@ class Fit:
         interval: Literal["mean", "prediction"] | None = None,
         level: float = 0.95,
     ) -> F64 | Prediction:
-        """Mean of the response at new rows, and limits for it.
+        """Mean of the response at new rows, Eq. (6.1), and limits for it.
 
         Parameters
         ----------
@@ -292,11 +292,11 @@ class Fit:
         return Prediction(mean, mean - half, mean + half)
 
     def fitted_values(self) -> F64:
-        """Xβ of Eq. (1.1) for the rows of the fit, in their order, shape (rows,)."""
+        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,)."""
         return np.concatenate([mean for mean, _ in self._rows()])
 
     def residuals(self) -> F64:
-        """y − Xβ for the rows of the fit (not weighted), in their order, shape (rows,)."""
+        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,)."""
         return np.concatenate([y - mean for mean, y in self._rows()])
 
     # Reports

@@ -71,7 +71,7 @@ class ArrayDesign:
     response: str = "y"
 
     def matrix(self, X_new: Any) -> F64:
-        """Rows of the design matrix for new data.
+        """Rows of the design matrix for new data, the intercept as a column of ones, Eq. (6.2).
 
         Parameters
         ----------

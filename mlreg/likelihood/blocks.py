@@ -302,7 +302,7 @@ class ArraySource:
                 yield self._block(order[start : start + size])
 
     def sample(self, size: int, rng: np.random.Generator) -> Block:
-        """``size`` rows drawn with replacement, each row equally likely."""
+        """``size`` rows drawn with replacement, each row equally likely, Eq. (4.10)."""
         drawn = rng.integers(self._n_physical, size=size)
         return self._block(drawn if self._rows is None else self._rows[drawn])
 

@@ -110,7 +110,7 @@ def gradient(params: Array, sigma: Array, X: Array, y: Array) -> Array:
 
 
 def hessian(params: Array, sigma: Array, X: Array, y: Array) -> Array:
-    """Hessian of `nll` in (β, log σ), Eq. (3.3).
+    """Hessian of `nll` in (β, log σ), Eq. (3.3); far from the MLE it is indefinite, Eq. (3.12).
 
     Parameters are those of `nll`.
 
@@ -125,7 +125,7 @@ def hessian(params: Array, sigma: Array, X: Array, y: Array) -> Array:
 
 
 def fisher_information(params: Array, sigma: Array, X: Array) -> Array:
-    """Expected (Fisher) information of (β, log σ), Eq. (3.4).
+    """Expected (Fisher) information of (β, log σ), Eqs. (3.4) and (3.9).
 
     Parameters are those of `nll`; the observations are averaged out.
 

@@ -27,7 +27,7 @@ class Noise(Protocol):
     Attributes
     ----------
     smooth, log_concave, symmetric : bool
-        Whether ρ is twice differentiable, convex, even.
+        Whether ρ is twice differentiable, convex (so that the NLL is, Eq. (3.13)), even.
     fisher : tuple of float
         Fisher information at σ = 1 of one observation, in (location, log scale):
         E[ψ²], E[ψ(zψ − 1)], E[(zψ − 1)²], Eq. (3.6).
@@ -88,7 +88,7 @@ class Gaussian:
         return (1.0, 0.0, 2.0)
 
     def rho(self, z: Array) -> Array:
-        """z²/2 + ½ log 2π."""
+        """z²/2 + ½ log 2π, Eq. (1.2)."""
         return 0.5 * z * z + HALF_LOG_2PI
 
     def psi(self, z: Array) -> Array:

@@ -72,7 +72,7 @@ class Fold:
 
 
 def fold(blocks: Iterable[F64], k: int) -> Triangle:
-    """Triangle of all rows of some blocks, each of shape (m, k), finite."""
+    """Triangle of all rows of some blocks, each of shape (m, k), finite: Eq. (2.7), repeated."""
     folding = Fold(k)
     for block in blocks:
         folding.add(block)

@@ -44,9 +44,9 @@ class SGD:
         Passes over the data (as many minibatches as a pass takes, with replacement).
     sampling : "reshuffle" or "replacement"
         Each row once per epoch in a new random order, or every minibatch drawn
-        anew from all rows. The last minibatch of a reshuffled epoch may be
-        short; its sum is divided by |𝓑| all the same, so that no row weighs
-        more than another.
+        anew from all rows; its gradient then varies as in Eq. (4.11) or (4.10). The
+        last minibatch of a reshuffled epoch may be short; its sum is divided by |𝓑|
+        all the same, so that no row weighs more than another.
     seed : int
         Replays a run bit for bit on the same machine.
 

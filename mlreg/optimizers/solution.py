@@ -57,7 +57,8 @@ class History:
     mean_nll : ndarray, shape (steps + 1,)
         NLL of all rows divided by n, σ profiled, Eq. (2.9), at the start and after each step.
     distance : ndarray, shape (steps + 1,)
-        Distance from the MLE in standard errors, at the same points.
+        Distance from the MLE in standard errors, Eq. (5.1), at the same points; what the
+        loss can show of it: Eq. (5.9).
     """
 
     unit: str
