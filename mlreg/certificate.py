@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput, RankDeficient
+from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
-from mlreg.linalg.refine import Refined, refine
+from mlreg.linalg.refine import Part, Refined, refine
 from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
@@ -256,7 +257,7 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
     if likelihood.source.rereadable:
         solution = _refine(likelihood, solution)
     size = np.abs(solution.params)
-    tiny = (size < np.finfo(np.float64).tiny) & (beta != 0)
+    tiny = (size < np.finfo(np.float64).tiny) & (solution.beta != 0)
     for lost, what, why in (
         (~np.isfinite(size), "exceeds the largest", "small"),
         (tiny, "is below the smallest", "large"),
@@ -273,14 +274,25 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
 
 def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
     """The solution after refinement, where that is cheap or needed."""
+    # precision weights of an extreme size change places with the rows they belong to
+    half = round(likelihood.log_precision / ls.n_rows / math.log(4))
+    exponent = ls.triangle.exponent - half
 
-    def rows() -> Iterator[F64]:
-        return (scale_columns(block, -ls.triangle.exponent) for block in likelihood.rows())
+    def rows() -> Iterator[Part]:
+        for block in likelihood.blocks():
+            weights = [] if block.frequency is None else [to_numpy(block.frequency)]
+            if block.precision is not None:
+                weights.append(np.ldexp(to_numpy(block.precision), -2 * half))
+            X = scale_columns(to_numpy(block.X), -exponent[:-1])
+            yield X, scale_columns(to_numpy(block.y), -exponent[-1]), weights
 
     small = ls.triangle.n_rows * len(ls.beta) <= SMALL
     for doubled in (True,) if small else (False, True):
         if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
-            refined = refine(rows, ls.R, ls.beta, ls.norm_y, ls.triangle.epsilon, doubled=doubled)
+            with np.errstate(all="ignore"):
+                refined = refine(
+                    rows, ls.R, ls.beta, ls.norm_y, ls.triangle.epsilon, doubled=doubled
+                )
             if refined is not None:
                 ls = LeastSquares(ls.triangle, ls.n_rows, refined.beta, ls.rank, refined)
     return ls

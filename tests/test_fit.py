@@ -554,8 +554,9 @@ def test_a_source_that_does_not_know_its_length_is_counted():
 
 def test_reads_of_a_solution_are_its_own():
     likelihood = ml.LinearLikelihood(np.column_stack([np.ones(30), XZ]), Y)
-    assert ml.Exact().minimize(likelihood).reads == 2
-    assert ml.Exact().minimize(likelihood).reads == 1  # the triangle is there already
+    reads = ml.Exact().minimize(likelihood).reads
+    assert 2 <= reads <= 4  # the triangle, and refinement to the last digit
+    assert ml.Exact().minimize(likelihood).reads == 0  # all is known already
 
 
 class Given:

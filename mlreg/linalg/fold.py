@@ -57,7 +57,7 @@ class Fold:
         """Triangle of all rows so far."""
         if self._waiting:
             self._flush()
-        return self._total()
+        return normalise(self._total())
 
     def _flush(self) -> None:
         block = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
@@ -126,14 +126,12 @@ class _Gram:
         # Eq. (7.x): what the solve and the product lose, and what the Gram matrix does
         solve = 2 * k * np.sqrt(k / smallest) * U
         gram = k * (self.longest + self.n_calls + k + 3) * U / smallest
-        return normalise(
-            Triangle(
-                R,
-                self.exponent,
-                self.base.n_rows + self.n_rows,
-                self.base.epsilon + solve + gram,
-                self.base.blur + solve,
-            )
+        return Triangle(
+            R,
+            self.exponent,
+            self.base.n_rows + self.n_rows,
+            float(self.base.epsilon + solve + gram),
+            float(self.base.blur + solve),
         )
 
     def _light_solve(self, block: F64) -> F64:

@@ -11,7 +11,8 @@ Numbers of double-double precision are pairs of float64, a value and a remainder
 their sums and products follow Dekker and Knuth.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,8 @@ __all__ = ["Refined", "contraction", "refine", "refine_spread"]
 
 F64 = NDArray[np.float64]
 Pair = tuple[F64, F64]
-Rows = Callable[[], Iterable[F64]]
+Part = tuple[F64, F64, Sequence[F64]]  # X (m, p), y (m,), factors of the weights (m,)
+Rows = Callable[[], Iterable[Part]]
 U = 2.0**-53
 SHORT = 64  # rows that are summed at once where double precision has to do
 STEPS = 5
@@ -74,7 +76,8 @@ def refine(
     Parameters
     ----------
     rows : callable
-        Gives the blocks of [X y], each of shape (m, p + 1), every time it is called.
+        Gives the rows, block by block, every time it is called: X, y, and the
+        factors that the weight of a row is the product of.
     R : ndarray, shape (p, p)
         Triangle of X.
     beta : ndarray, shape (p,)
@@ -108,10 +111,13 @@ def refine(
         high, low = _fast_two_sum(*_two_sum(high, solve_upper(R, whitened)), low)
         left = rho / (1 - rho) * norm(whitened)
         bound = left * spread + noise
-        if (bound <= 0.25 * U * np.abs(high)).all() or not doubled:
+        known = np.maximum(0.25 * U * np.abs(high), noise)
+        if not doubled or (left * spread <= known).all():
             break
     step = norm(whitened)
     norm_r = np.sqrt(max(squares - step * step, 0.0)) if step < norm_r else norm_r
+    if not (np.isfinite(high).all() and np.isfinite(norm_r)):
+        return None
     last = np.maximum(U * np.abs(high), np.finfo(float).tiny)
     return Refined(high, low, float(norm_r), (bound + last) / spread)
 
@@ -139,33 +145,38 @@ def refine_spread(rows: Rows, R: F64, epsilon: float) -> F64 | None:
 
 
 def _normal_residual(
-    blocks: Iterable[F64], high: F64, low: F64, *, doubled: bool, response: bool = True
+    parts: Iterable[Part], high: F64, low: F64, *, doubled: bool, response: bool = True
 ) -> tuple[F64, float, int]:
-    """Xᵀr, rᵀr and the number of rows, for r = y − X(high + low), or −X(high + low)."""
+    """XᵀWr, rᵀWr and the number of rows, for r = y − X(high + low), or −X(high + low)."""
     p, count, squares = len(high), 0, 0.0
     total, rest = np.zeros(p), np.zeros(p)
-    for block in blocks if doubled else _short(blocks):
-        X, y = block[:, :-1], block[:, -1] if response else np.zeros(len(block))
+    for X, y, weights in parts if doubled else _short(parts):
         if doubled:
             columns = np.ascontiguousarray(X.T)
-            r, tail = _residual(columns, y, high, low)
-            product, error = _two_product(columns, r)
-            g, more = _sum_along(product, error + columns * tail)
-            squares += float(r @ r + 2 * (r @ tail))
+            r, tail = _residual(columns, y if response else np.zeros(len(y)), high, low)
+            weighted, left = r, tail
+            for weight in weights:
+                weighted, error = _two_product(weighted, weight)
+                left = error + left * weight
+            product, error = _two_product(columns, weighted)
+            g, more = _sum_along(product, error + columns * left)
+            squares += float(r @ weighted + tail @ weighted + r @ left)
         else:
             r = y - X @ high
-            g, more = X.T @ r, np.zeros(p)
-            squares += float(r @ r)
+            weighted = math.prod(weights, start=r)
+            g, more = X.T @ weighted, np.zeros(p)
+            squares += float(r @ weighted)
         total, error = _two_sum(total, g)
         rest += error + more
-        count += len(block)
+        count += len(y)
     return total + rest, squares, count
 
 
-def _short(blocks: Iterable[F64]) -> Iterator[F64]:
-    for block in blocks:
-        for start in range(0, len(block), SHORT):
-            yield block[start : start + SHORT]
+def _short(parts: Iterable[Part]) -> Iterator[Part]:
+    for X, y, weights in parts:
+        for start in range(0, len(y), SHORT):
+            few = slice(start, start + SHORT)
+            yield X[few], y[few], [w[few] for w in weights]
 
 
 def _residual(columns: F64, y: F64, high: F64, low: F64) -> Pair:

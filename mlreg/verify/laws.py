@@ -30,6 +30,7 @@ from mlreg.estimate import Fit
 from mlreg.likelihood.blocks import Block, Source
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
+from mlreg.linalg.bounds import coefficient_bound
 from mlreg.verify.exact import Rational
 
 __all__ = ["LAWS", "Law", "LawViolation"]
@@ -273,7 +274,7 @@ def fits_agree(a: Fit, b_params: F64, b_std_errors: F64, b_epsilon: float, b_pow
     ``b_epsilon`` is the columnwise backward error of the other solver, and the
     condition number to the power ``b_power`` is what its standard errors lose.
     """
-    bound = a.certificate.rounding * (1 + b_epsilon / a.R.epsilon) * a.std_errors
+    bound = (a.certificate.rounding + _worst_case(a, b_epsilon)) * a.std_errors
     spread = 8 * (a.R.epsilon + b_epsilon) * (_conditioning(a) ** b_power + _residual_loss(a))
     return np.append(
         _ratio(a.params - b_params, bound),
@@ -288,6 +289,12 @@ def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
     se = s * np.sqrt(_float([float(exact.inverse[j][j]) for j in range(len(exact.params))]))
     spread = 8 * fit.R.epsilon * (_conditioning(fit) + _residual_loss(fit))
     return _ratio(fit.std_errors - se, spread * se)
+
+
+def _worst_case(fit: Fit, epsilon: float) -> F64:
+    """What a relative change ``epsilon`` of every column can do, in standard errors, Eq. (5.7)."""
+    ls = fit.least_squares
+    return coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, epsilon) / ls.s
 
 
 def _conditioning(fit: Fit) -> float:
@@ -387,7 +394,8 @@ def equivariant(base: Fit, moved: Fit, c: float, shift: F64, scale: F64) -> Any:
     """
     expected = (c * base.params + shift) / scale
     se = np.abs(c / scale) * base.std_errors
-    bound = (base.certificate.rounding + moved.certificate.rounding) * se
+    rounding = base.certificate.rounding + moved.certificate.rounding
+    bound = (rounding + _worst_case(moved, 4 * U)) * se  # the data of the other fit are rounded
     loss = base.R.epsilon * _residual_loss(base) + moved.R.epsilon * _residual_loss(moved)
     return np.append(
         _ratio(moved.params - expected, bound + 4 * U * (np.abs(expected) + np.abs(shift / scale))),
