@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy
     from mlreg.optimizers.sgd import SGD as SGD
     from mlreg.optimizers.sgd import stable_learning_rate as stable_learning_rate
+    from mlreg.sufficient import SufficientStatistics as SufficientStatistics
 
 # Where each public name lives; loaded on first use, so that `import mlreg` is quick.
 _HOMES = {
@@ -53,6 +54,7 @@ _HOMES = {
     "RankDeficient": "mlreg.errors",
     "SGD": "mlreg.optimizers.sgd",
     "Scipy": "mlreg.optimizers.scipy_minimize",
+    "SufficientStatistics": "mlreg.sufficient",
     "certify": "mlreg.fitting",
     "datasets": "",
     "fit": "mlreg.fitting",

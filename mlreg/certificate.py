@@ -12,8 +12,8 @@ harmless (Eq. (5.6)).
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
-from mlreg.linalg.refine import Part, Refined, refine
+from mlreg.linalg.refine import Part, Refined, refine, refine_spread
 from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
@@ -42,6 +42,9 @@ error does not depend on the data, and 93.7 % at least where it does, Eq. (5.8).
 
 SMALL = 10**5
 """Numbers in X up to which a solution is refined as a matter of course."""
+
+TINY = 2000
+"""Numbers in X up to which the standard errors are refined too."""
 
 DOUBTFUL = 0.01
 """Standard errors of rounding, at worst, from which on it is refined whatever it costs."""
@@ -286,15 +289,23 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
             X = scale_columns(to_numpy(block.X), -exponent[:-1])
             yield X, scale_columns(to_numpy(block.y), -exponent[-1]), weights
 
-    small = ls.triangle.n_rows * len(ls.beta) <= SMALL
-    for doubled in (True,) if small else (False, True):
-        if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
-            with np.errstate(all="ignore"):
-                refined = refine(
-                    rows, ls.R, ls.beta, ls.norm_y, ls.triangle.epsilon, doubled=doubled
-                )
-            if refined is not None:
-                ls = LeastSquares(ls.triangle, ls.n_rows, refined.beta, ls.rank, refined)
+    numbers, epsilon = ls.triangle.n_rows * len(ls.beta), ls.triangle.epsilon
+    small = numbers <= SMALL
+    kept = list(rows()) if small else []
+
+    def given() -> Iterable[Part]:
+        return kept if small else rows()
+
+    with np.errstate(all="ignore"):
+        for doubled in (True,) if small else (False, True):
+            if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
+                found = (ls.R, ls.inverse, ls.beta, ls.norm_y, epsilon)
+                refined = refine(given, *found, doubled=doubled)
+                if refined is not None:
+                    ls = LeastSquares(ls.triangle, ls.n_rows, refined.beta, ls.rank, refined)
+        if ls.refined is not None and numbers <= TINY:
+            spread = refine_spread(given, ls.R, ls.inverse, epsilon)
+            ls = replace(ls, refined=replace(ls.refined, spread=spread))
     return ls
 
 

@@ -20,6 +20,7 @@ from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.rank import RankReport
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.solution import Optimizer
+from mlreg.sufficient import SufficientStatistics
 
 __all__ = ["certify", "fit"]
 
@@ -52,6 +53,7 @@ def fit(
     *,
     intercept: bool | None = None,
     names: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     noise: Noise | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
@@ -67,6 +69,7 @@ def fit(
     *,
     intercept: bool | None = None,
     names: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     noise: Noise | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
@@ -92,6 +95,8 @@ def fit(
         formula and a source say so themselves.
     names : sequence of str, optional
         Names of the columns of X; those of the dataframe, or x1, x2, ...
+    columns : sequence of str, optional
+        Which regressors to take, where X are `SufficientStatistics`; all by default.
     noise : Noise, optional
         `Gaussian`, the only one so far.
     optimizer : Optimizer, optional
@@ -139,6 +144,10 @@ def fit(
         raise InvalidInput(
             f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}"
         )
+    if columns is not None and not isinstance(X, SufficientStatistics):
+        raise InvalidInput(
+            "columns= chooses among SufficientStatistics; of data, give the columns themselves"
+        )
     optimizer = Exact() if optimizer is None else optimizer
     if isinstance(optimizer, type) or not hasattr(optimizer, "minimize"):
         raise InvalidInput(
@@ -146,8 +155,12 @@ def fit(
             f"not {optimizer!r}"
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-    source, design = _source(X, y, intercept, names, weights, missing)
-    full = LinearLikelihood.from_source(source, noise)
+    if isinstance(X, SufficientStatistics):
+        full, design = _of_statistics(X, columns, intercept, y, names, weights)
+        source = full.source
+    else:
+        source, design = _source(X, y, intercept, names, weights, missing)
+        full = LinearLikelihood.from_source(source, noise)
     report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
@@ -161,7 +174,7 @@ def fit(
         solution=solution,
         names=tuple(source.names),
         least_squares=least_squares(likelihood),
-        source=source,
+        source=None if isinstance(X, SufficientStatistics) else source,
         design=design,
         rank_report=report,
         log_precision=likelihood.log_precision,
@@ -172,6 +185,23 @@ def fit(
     )
     _warn(result, report)
     return result
+
+
+def _of_statistics(
+    stats: SufficientStatistics,
+    columns: Sequence[str] | None,
+    intercept: bool | None,
+    y: Any,
+    names: Any,
+    weights: dict[str, Any],
+) -> tuple[LinearLikelihood, Design]:
+    """The likelihood of some columns of sufficient statistics."""
+    given = [n for n, v in {"y": y, "names": names, **weights}.items() if v is not None]
+    if given:
+        raise InvalidInput(f"sufficient statistics hold their design: leave out {', '.join(given)}")
+    likelihood = stats.likelihood(columns, intercept=intercept)
+    kept = tuple(likelihood.source.names)
+    return likelihood, ArrayDesign(kept, "Intercept" in kept, stats.response)
 
 
 def _source(

@@ -7,7 +7,7 @@ scale σ/√w; a row of frequency k counts k times.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,22 +29,55 @@ from mlreg.likelihood.blocks import (
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.fold import fold
 from mlreg.linalg.rank import RankReport, rank_report
-from mlreg.linalg.triangle import Triangle, scale_columns, select
+from mlreg.linalg.triangle import Triangle, merge, scale_columns, select
 
-__all__ = ["LinearLikelihood"]
+__all__ = ["LinearLikelihood", "Summary"]
 
 F64 = NDArray[np.float64]
 Array = Any
 
 
 @dataclass(frozen=True, eq=False)
-class _Pass:
-    """What one pass over the rows finds."""
+class Summary:
+    """What one pass over the rows finds: all that a Gaussian model needs to know of them.
+
+    Attributes
+    ----------
+    triangle : Triangle
+        Of [√w X, √w y], Eq. (2.6), rows repeated by their frequency.
+    n_rows : int
+        Number of observations: the sum of the frequency weights.
+    log_precision : float
+        Σ log w over the observations, Eq. (1.5).
+    first : ndarray, shape (p,)
+        The first row of X.
+    constant : tuple of int
+        Columns of X that are the same number in every row.
+    """
 
     triangle: Triangle
     n_rows: int
     log_precision: float
-    constant: int | None
+    first: F64
+    constant: tuple[int, ...]
+
+    def __add__(self, other: "Summary") -> "Summary":
+        """Of the rows of both, Eq. (2.7)."""
+        both = sorted(set(self.constant) & set(other.constant))
+        return Summary(
+            merge(self.triangle, other.triangle),
+            self.n_rows + other.n_rows,
+            self.log_precision + other.log_precision,
+            self.first,
+            tuple(j for j in both if self.first[j] == other.first[j]),
+        )
+
+    def select(self, keep: Sequence[int]) -> "Summary":
+        """Of some of the columns, in the order given."""
+        columns = [*keep, len(self.first)]
+        constant = tuple(i for i, j in enumerate(keep) if j in self.constant)
+        triangle = select(self.triangle, columns)
+        return replace(self, triangle=triangle, first=self.first[list(keep)], constant=constant)
 
 
 class LinearLikelihood:
@@ -82,6 +115,15 @@ class LinearLikelihood:
         self._bind(source, noise)
         return self
 
+    @classmethod
+    def from_summary(
+        cls, source: Source, summary: Summary, noise: Noise | None = None
+    ) -> "LinearLikelihood":
+        """Likelihood of rows of which the summary is known already."""
+        self = cls.from_source(source, noise)
+        self.__dict__["summary"] = summary
+        return self
+
     def _bind(self, source: Source, noise: Noise | None) -> None:
         trusted = isinstance(source, (ArraySource, CheckedSource, SelectedSource))
         self.source = source if trusted else CheckedSource(source)
@@ -98,17 +140,17 @@ class LinearLikelihood:
     def n_rows(self) -> int:
         """Number of observations: the sum of the frequency weights."""
         n = self.source.n_rows
-        return self._pass.n_rows if n is None else n
+        return self.summary.n_rows if n is None else n
 
     @property
     def log_precision(self) -> float:
         """Σ log w over the observations: minus twice what it adds to the NLL, Eq. (1.5)."""
-        return self._pass.log_precision
+        return self.summary.log_precision
 
     @property
     def triangle(self) -> Triangle:
         """Triangle of [√w X, √w y], Eq. (2.6), rows repeated by their frequency; one pass, kept."""
-        return self._pass.triangle
+        return self.summary.triangle
 
     @cached_property
     def rank_report(self) -> RankReport:
@@ -121,10 +163,12 @@ class LinearLikelihood:
     @property
     def constant(self) -> int | None:
         """Position of the first column that is the same number in every row, if there is one."""
-        return self._pass.constant
+        constant = self.summary.constant
+        return constant[0] if constant else None
 
     @cached_property
-    def _pass(self) -> "_Pass":
+    def summary(self) -> Summary:
+        """What one pass over the rows finds; kept."""
         n_rows, log_precision = 0.0, []
         first: F64 | None = None
         constant = np.arange(self.n_params)
@@ -143,16 +187,16 @@ class LinearLikelihood:
                 yield weighted_rows(block)
 
         triangle = fold(rows(), self.n_params + 1)
-        position = int(constant[0]) if len(constant) and first is not None else None
-        return _Pass(triangle, int(n_rows), math.fsum(log_precision), position)
+        if first is None:
+            first, constant = np.full(self.n_params, np.nan), constant[:0]
+        return Summary(
+            triangle, int(n_rows), math.fsum(log_precision), first, tuple(constant.tolist())
+        )
 
     def select(self, keep: Sequence[int]) -> "LinearLikelihood":
         """The likelihood of some of the columns; what one pass has found is not read again."""
         other = LinearLikelihood.from_source(SelectedSource(self.source, keep), self.noise)
-        known = self._pass
-        triangle = select(known.triangle, [*keep, self.n_params])
-        constant = next((i for i, j in enumerate(keep) if j == known.constant), None)
-        other.__dict__["_pass"] = _Pass(triangle, known.n_rows, known.log_precision, constant)
+        other.__dict__["summary"] = self.summary.select(keep)
         other.reads = self.reads
         return other
 

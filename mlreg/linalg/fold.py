@@ -62,10 +62,12 @@ class Fold:
     def _flush(self) -> None:
         block = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting = []
-        if len(block) and not (self._gram and self._gram.add(block)):
-            self._closed = merge(self._total(), of(block))
-            enough = self._closed.n_rows >= 4 * self.k
-            self._gram = _Gram.on(self._closed) if enough else None
+        if not len(block):
+            return
+        if self._gram is None and self._closed.n_rows >= 4 * self.k:
+            self._gram = _Gram.on(self._closed)
+        if self._gram is None or not self._gram.add(block):
+            self._closed, self._gram = merge(self._total(), of(block)), None
 
     def _total(self) -> Triangle:
         return self._gram.triangle() if self._gram and self._gram.n_calls else self._closed
@@ -189,7 +191,8 @@ def _unit(G: F64) -> tuple[F64, F64, F64]:
 
 def _well_conditioned(G: F64) -> bool:
     """Whether a Gram matrix (its upper half) is safe to take the root of."""
-    unit, _, _ = _unit(G)
+    with np.errstate(all="ignore"):
+        unit, _, _ = _unit(G)
     if not np.isfinite(np.triu(unit)).all():
         return False
     root, info = lapack.dpotrf(unit)

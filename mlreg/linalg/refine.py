@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.linalg.triangle import norm, solve_upper, unit_columns
+from mlreg.linalg.triangle import norm
 
 __all__ = ["Refined", "contraction", "refine", "refine_spread"]
 
@@ -56,20 +56,27 @@ class Refined:
     spread: F64 | None = None
 
 
-def contraction(R: F64, epsilon: float) -> float:
+def contraction(R: F64, inverse: F64, epsilon: float) -> float:
     """Factor by which a step with this triangle shrinks an error at least; infinite beyond ½.
 
     R is exact for columns changed by a relative ``epsilon``, so that RᵀR differs
     from XᵀX by at most ρ = 2κ + κ² in R's own metric, κ = ε√p‖R⁻¹‖ at unit columns.
     """
-    unit, _ = unit_columns(R)
-    kappa = epsilon * np.sqrt(len(R)) * np.linalg.norm(solve_upper(unit, np.eye(len(R))))
+    lengths = np.sqrt((R * R).sum(axis=0))
+    kappa = epsilon * math.sqrt(len(R)) * norm(lengths[:, None] * inverse)
     rho = kappa * (2 + kappa)
-    return float(rho) if rho < 0.5 else np.inf
+    return rho if rho < 0.5 else math.inf
 
 
 def refine(
-    rows: Rows, R: F64, beta: F64, norm_y: float, epsilon: float, *, doubled: bool
+    rows: Rows,
+    R: F64,
+    inverse: F64,
+    beta: F64,
+    norm_y: float,
+    epsilon: float,
+    *,
+    doubled: bool,
 ) -> Refined | None:
     """Refine a solution until its last step is below its rounding; None where that cannot work.
 
@@ -78,8 +85,8 @@ def refine(
     rows : callable
         Gives the rows, block by block, every time it is called: X, y, and the
         factors that the weight of a row is the product of.
-    R : ndarray, shape (p, p)
-        Triangle of X.
+    R, inverse : ndarray, shape (p, p)
+        Triangle of X, and R⁻¹.
     beta : ndarray, shape (p,)
         The solution by R.
     norm_y : float
@@ -90,66 +97,58 @@ def refine(
         In double-double precision, else in double precision with short sums: one
         step, at little more than the cost of reading the data.
     """
-    rho = contraction(R, epsilon)
-    if not np.isfinite(rho):
+    rho, p = contraction(R, inverse, epsilon), len(R)
+    if not math.isfinite(rho):
         return None
-    high, low = beta.copy(), np.zeros_like(beta)
-    inverse = solve_upper(R, np.eye(len(R)))
-    G, spread = inverse @ inverse.T, np.linalg.norm(inverse, axis=1)  # √Gⱼⱼ
-    lengths = np.linalg.norm(R, axis=0)
-    left = np.inf
+    high, low = beta[:, None], np.zeros((p, 1))
+    G, spread = inverse @ inverse.T, np.sqrt((inverse * inverse).sum(axis=1))  # √Gⱼⱼ
+    lengths = np.sqrt((R * R).sum(axis=0))
     for _ in range(STEPS if doubled else 2):
         g, squares, count = _normal_residual(rows(), high, low, doubled=doubled)
-        norm_r = np.sqrt(squares)
-        size = norm_y + lengths @ np.abs(high)
+        size = norm_y + float(lengths @ np.abs(high[:, 0]))
         # what rounding can do to g: to its sums over rows, and, through r, along the columns' span
-        unit = 4 * U * U * (count + len(R)) if doubled else (SHORT + 4) * U
-        along = unit * (size if doubled else norm_r) * lengths
-        within = 0.0 if doubled else (len(R) + 4) * U * size
+        unit = 4 * U * U * (count + p) if doubled else (SHORT + 4) * U
+        along = unit * (size if doubled else math.sqrt(squares)) * lengths
+        within = 0.0 if doubled else (p + 4) * U * size
         noise = np.abs(G) @ along + within * spread
-        whitened = solve_upper(R, g, transpose=True)
-        high, low = _fast_two_sum(*_two_sum(high, solve_upper(R, whitened)), low)
-        left = rho / (1 - rho) * norm(whitened)
-        bound = left * spread + noise
-        known = np.maximum(0.25 * U * np.abs(high), noise)
+        whitened = inverse.T @ g
+        high, low = _fast_two_sum(*_two_sum(high, inverse @ whitened), low)
+        step = norm(whitened)
+        left = rho / (1 - rho) * step
+        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise)
         if not doubled or (left * spread <= known).all():
             break
-    step = norm(whitened)
-    norm_r = np.sqrt(max(squares - step * step, 0.0)) if step < norm_r else norm_r
-    if not (np.isfinite(high).all() and np.isfinite(norm_r)):
+    norm_r = math.sqrt(max(squares - step * step, 0.0))
+    if not (np.isfinite(high).all() and math.isfinite(norm_r)):
         return None
-    last = np.maximum(U * np.abs(high), np.finfo(float).tiny)
-    return Refined(high, low, float(norm_r), (bound + last) / spread)
+    last = np.maximum(U * np.abs(high[:, 0]), np.finfo(float).tiny)
+    return Refined(high[:, 0], low[:, 0], norm_r, left + (noise + last) / spread)
 
 
-def refine_spread(rows: Rows, R: F64, epsilon: float) -> F64 | None:
-    """√Gⱼⱼ of G = (XᵀX)⁻¹, shape (p,), refined column by column; None where that cannot work."""
-    rho, p = contraction(R, epsilon), len(R)
-    if not np.isfinite(rho):
+def refine_spread(rows: Rows, R: F64, inverse: F64, epsilon: float) -> F64 | None:
+    """√Gⱼⱼ of G = (XᵀX)⁻¹, shape (p,), to the last digit; None where that cannot work."""
+    rho, p = contraction(R, inverse, epsilon), len(R)
+    if not math.isfinite(rho):
         return None
-    inverse = solve_upper(R, np.eye(p))
-    high = inverse @ inverse.T
-    low = np.zeros_like(high)
+    high, low = inverse @ inverse.T, np.zeros((p, p))
     for _ in range(STEPS):
-        size = np.abs(np.diagonal(high))
-        moved = np.zeros(p)
-        for j in range(p):
-            g = _normal_residual(rows(), high[:, j], low[:, j], doubled=True, response=False)[0]
-            g[j] += 1.0
-            step = solve_upper(R, solve_upper(R, g, transpose=True))
-            high[:, j], low[:, j] = _fast_two_sum(*_two_sum(high[:, j], step), low[:, j])
-            moved[j] = abs(step[j])
-        if (moved * rho <= 0.25 * U * size).all():
+        g, _, _ = _normal_residual(rows(), high, low, doubled=True, response=False)
+        step = inverse @ (inverse.T @ (np.eye(p) + g))
+        high, low = _fast_two_sum(*_two_sum(high, step), low)
+        if (np.abs(np.diagonal(step)) * rho <= 0.25 * U * np.diagonal(high)).all():
             break
-    return np.asarray(np.sqrt(np.diagonal(high)))
+    return np.sqrt(np.diagonal(high))
 
 
 def _normal_residual(
     parts: Iterable[Part], high: F64, low: F64, *, doubled: bool, response: bool = True
 ) -> tuple[F64, float, int]:
-    """XᵀWr, rᵀWr and the number of rows, for r = y − X(high + low), or −X(high + low)."""
-    p, count, squares = len(high), 0, 0.0
-    total, rest = np.zeros(p), np.zeros(p)
+    """XᵀWr, rᵀWr and the number of rows, for r = y − X(high + low), or −X(high + low).
+
+    ``high`` and ``low`` have a column for each of q solutions, shape (p, q), and so has XᵀWr.
+    """
+    count, squares = 0, 0.0
+    total, rest = np.zeros(high.shape), np.zeros(high.shape)
     for X, y, weights in parts if doubled else _short(parts):
         if doubled:
             columns = np.ascontiguousarray(X.T)
@@ -158,14 +157,14 @@ def _normal_residual(
             for weight in weights:
                 weighted, error = _two_product(weighted, weight)
                 left = error + left * weight
-            product, error = _two_product(columns, weighted)
-            g, more = _sum_along(product, error + columns * left)
-            squares += float(r @ weighted + tail @ weighted + r @ left)
+            product, error = _two_product(columns[:, None], weighted)
+            g, more = _sum_along(product, error + columns[:, None] * left)
+            squares += float(((r + 2 * tail) * weighted + r * left).sum())
         else:
-            r = y - X @ high
-            weighted = math.prod(weights, start=r)
-            g, more = X.T @ weighted, np.zeros(p)
-            squares += float(r @ weighted)
+            r = y[:, None] - X @ high
+            weighted = math.prod((w[:, None] for w in weights), start=r)
+            g, more = X.T @ weighted, np.zeros(high.shape)
+            squares += float((r * weighted).sum())
         total, error = _two_sum(total, g)
         rest += error + more
         count += len(y)
@@ -180,13 +179,13 @@ def _short(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def _residual(columns: F64, y: F64, high: F64, low: F64) -> Pair:
-    """y − X(high + low) of some rows, from the columns of X, shape (p, m)."""
-    products, errors = _two_product(columns, -high[:, None])
-    errors -= columns * low[:, None]
-    r, tail = y, np.zeros(len(y))
-    for product, error in zip(products, errors, strict=True):
-        r, e = _two_sum(r, product)
-        tail += e + error
+    """y − X(high + low) of some rows, shape (q, m), from the columns of X, shape (p, m)."""
+    products, errors = _two_product(columns[:, None], -high[:, :, None])
+    tail = (errors - columns[:, None] * low[:, :, None]).sum(axis=0)
+    r = np.broadcast_to(y, tail.shape)
+    for product in products:
+        r, error = _two_sum(r, product)
+        tail += error
     return _two_sum(r, tail)
 
 

@@ -145,12 +145,14 @@ def finish(
         np.array([ls.log_sigma(e) + constant + 0.5 for e in errors]),
         np.array([_distance(ls, e) for e in errors]),
     )
+    # what the distance is measured from is known to rounding only
+    far = max(judged.distance, judged.rounding.max(initial=0.0))
     if ls.perfect and judged.distance == 0:
         status = perfect(ls)
     elif judged.converged and (status is None or status.code != "diverged"):
         status = Status(
             "converged",
-            f"every linear contrast is within {judged.distance:.2g} standard errors of the MLE",
+            f"every linear contrast is within {far:.2g} standard errors of the MLE",
         )
     elif status is None:
         status = Status("stopped", f"{judged.distance:.3g} standard errors from the MLE")

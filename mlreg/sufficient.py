@@ -1,0 +1,236 @@
+"""Sufficient statistics: all that the Gaussian model needs to know of the rows.
+
+The triangle of [X y], Eq. (2.6), with the number of rows, determines every
+Gaussian fit of y on any of the columns: coefficients, standard errors,
+likelihood, tests. It is made in one pass, two of them merge into one, Eq. (2.7),
+and it is as small as a page, however many rows went in.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg._version import __version__
+from mlreg.data.sources import build_source, build_source_from_formula
+from mlreg.errors import DataNeeded, InvalidInput
+from mlreg.files import plain, read, write
+from mlreg.likelihood.blocks import Block, Source
+from mlreg.likelihood.linear import LinearLikelihood, Summary
+from mlreg.linalg.triangle import Triangle
+
+__all__ = ["SufficientStatistics"]
+
+F64 = NDArray[np.float64]
+FORMAT, VERSION = "mlreg.SufficientStatistics", 1
+
+
+class SufficientStatistics:
+    """What the Gaussian linear model needs to know of the rows, gathered in one pass.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns of the design, the intercept among them; empty before the first update.
+    n_rows : int
+        Observations so far: the sum of the frequency weights.
+    triangle : Triangle
+        Triangular factor of [X y], Eq. (2.6).
+
+    Notes
+    -----
+    A row counts once, whichever `update` brought it. Order, chunks and merging
+    change results by rounding only, within ``triangle.epsilon``. Refinement needs
+    the rows: `mlreg.fit` of the data is right to the last digit, `mlreg.fit` of
+    their statistics to the rounding that its certificate states.
+
+    Examples
+    --------
+    >>> import numpy as np, mlreg as ml
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(100, 2)), rng.normal(size=100)
+    >>> here = ml.SufficientStatistics().update(X[:60], y[:60])
+    >>> there = ml.SufficientStatistics().update(X[60:], y[60:])
+    >>> fit = ml.fit(here + there, columns=["x1"])
+    >>> bool(np.allclose(fit.params, ml.fit(X[:, :1], y).params, rtol=1e-12))
+    True
+    """
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.response = "y"
+        self._summary: Summary | None = None
+
+    def update(
+        self,
+        X: Any,
+        y: Any = None,
+        /,
+        *,
+        intercept: bool = True,
+        names: Sequence[str] | None = None,
+        frequency_weights: Any = None,
+        precision_weights: Any = None,
+        missing: str = "raise",
+    ) -> "SufficientStatistics":
+        """Add rows; the arguments are those of `mlreg.fit`.
+
+        Parameters
+        ----------
+        X, y
+            Arrays or a dataframe and a response; or a formula and a table; or a source.
+        intercept, names, frequency_weights, precision_weights, missing
+            As for `mlreg.fit`.
+
+        Returns
+        -------
+        SufficientStatistics
+            Itself, for chaining.
+
+        Raises
+        ------
+        InvalidInput
+            As `mlreg.fit`; columns other than those before. Nothing is added then.
+        """
+        weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
+        source: Source
+        if isinstance(X, Source):
+            source = X
+        elif isinstance(X, str):
+            source, _ = build_source_from_formula(X, y, missing=missing, **weights)
+        else:
+            source, _ = build_source(
+                X, y, intercept=intercept, names=names, missing=missing, **weights
+            )
+        likelihood = LinearLikelihood.from_source(source)
+        new = SufficientStatistics()
+        new.names, new.response = tuple(source.names), getattr(source, "response", "y")
+        new._summary = likelihood.summary
+        total = self + new
+        self.names, self.response, self._summary = total.names, total.response, total._summary
+        return self
+
+    def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
+        if not isinstance(other, SufficientStatistics):
+            return NotImplemented
+        a, b = self._summary, other._summary
+        total = SufficientStatistics()
+        if a is None or b is None:
+            some = other if a is None else self
+            total.names, total.response, total._summary = some.names, some.response, some._summary
+            return total
+        if (self.names, self.response) != (other.names, other.response):
+            raise InvalidInput(
+                f"statistics of different columns: {', '.join((*self.names, self.response))} and "
+                f"{', '.join((*other.names, other.response))}. Give both the same columns, in the "
+                "same order, by the same names"
+            )
+        total.names, total.response, total._summary = self.names, self.response, a + b
+        return total
+
+    @property
+    def n_rows(self) -> int:
+        """Observations so far: the sum of the frequency weights."""
+        return 0 if self._summary is None else self._summary.n_rows
+
+    @property
+    def triangle(self) -> Triangle:
+        """Triangular factor of [X y], Eq. (2.6)."""
+        return self._known.triangle
+
+    @property
+    def _known(self) -> Summary:
+        if self._summary is None:
+            raise InvalidInput("these statistics hold no rows yet: update(X, y) first")
+        return self._summary
+
+    def __repr__(self) -> str:
+        return f"<SufficientStatistics: {self.n_rows} rows of {', '.join(self.names) or 'nothing'}>"
+
+    def likelihood(
+        self, columns: Sequence[str] | None = None, *, intercept: bool | None = None
+    ) -> LinearLikelihood:
+        """Gaussian likelihood of some of the columns, without rows.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Names of regressors, all by default; the intercept need not be named.
+        intercept : bool, optional
+            Whether the intercept stays; by default where there is one.
+        """
+        known = self._known
+        if isinstance(columns, str):
+            raise InvalidInput(f"columns must be a list of names; it is the text {columns!r}")
+        wanted = [n for n in self.names if n != "Intercept"] if columns is None else list(columns)
+        unknown = [name for name in wanted if name not in self.names]
+        if unknown:
+            raise InvalidInput(
+                f"no column {', '.join(map(repr, unknown))} among {', '.join(self.names)}"
+            )
+        repeated = sorted({str(name) for name in wanted if wanted.count(name) > 1})
+        if repeated:
+            raise InvalidInput(f"columns names {', '.join(repeated)} twice")
+        if intercept and "Intercept" not in self.names:
+            raise InvalidInput("these statistics have no intercept: update with intercept=True")
+        has = "Intercept" in self.names if intercept is None else intercept
+        wanted = [*(["Intercept"] if has else []), *(n for n in wanted if n != "Intercept")]
+        if not wanted:
+            raise InvalidInput("no column is left to fit: name one, or keep the intercept")
+        keep = [self.names.index(name) for name in wanted]
+        source = _NoRows(tuple(wanted), known.n_rows, self.response)
+        return LinearLikelihood.from_summary(source, known.select(keep))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a small JSON file, from which `load` restores the statistics exactly."""
+        known = self._known
+        head = {"format": FORMAT, "version": VERSION, "mlreg": __version__}
+        write(path, {**head, "names": self.names, "response": self.response, **plain(known)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "SufficientStatistics":
+        """Restore what `save` wrote.
+
+        Raises
+        ------
+        InvalidInput
+            Not such a file, or a damaged one.
+        """
+        d = read(path, FORMAT, VERSION)
+        try:
+            t = d["triangle"]
+            R = np.array(t["R"], dtype=np.float64)
+            exponent = np.array(t["exponent"], dtype=np.int64)
+            self = cls()
+            self.names, self.response = tuple(d["names"]), str(d["response"])
+            if R.shape != (len(self.names) + 1,) * 2 or not np.isfinite(R).all():
+                raise ValueError("the triangle does not fit the names")
+            first = np.array(d["first"], dtype=np.float64)
+            triangle = Triangle(**{**t, "R": R, "exponent": exponent})
+            self._summary = Summary(
+                triangle, int(d["n_rows"]), float(d["log_precision"]), first, tuple(d["constant"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error
+        return self
+
+
+class _NoRows:
+    """The source of a likelihood that has sufficient statistics and no rows."""
+
+    rereadable = False
+
+    def __init__(self, names: tuple[str, ...], n_rows: int, response: str) -> None:
+        self.names, self.response = names, response
+        self.n_rows: int | None = n_rows
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Refused: there are none."""
+        raise DataNeeded(
+            "these are sufficient statistics, without rows: Exact() fits them; whatever reads rows "
+            "(SGD, Scipy, residuals, refinement) needs the data"
+        )
