@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mlreg.estimate import load as load
     from mlreg.fitting import certify as certify
     from mlreg.fitting import fit as fit
+    from mlreg.inference.anova import Anova as Anova
+    from mlreg.inference.anova import anova as anova
     from mlreg.likelihood.blocks import ArraySource as ArraySource
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives; loaded on first use, so that `import mlreg` is quick.
 _HOMES = {
+    "Anova": "mlreg.inference.anova",
     "ArraySource": "mlreg.likelihood.blocks",
     "Certificate": "mlreg.certificate",
     "DataNeeded": "mlreg.errors",
@@ -55,6 +58,7 @@ _HOMES = {
     "SGD": "mlreg.optimizers.sgd",
     "Scipy": "mlreg.optimizers.scipy_minimize",
     "SufficientStatistics": "mlreg.sufficient",
+    "anova": "mlreg.inference.anova",
     "certify": "mlreg.fitting",
     "datasets": "",
     "fit": "mlreg.fitting",

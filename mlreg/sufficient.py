@@ -205,9 +205,12 @@ class SufficientStatistics:
             exponent = np.array(t["exponent"], dtype=np.int64)
             self = cls()
             self.names, self.response = tuple(d["names"]), str(d["response"])
-            if R.shape != (len(self.names) + 1,) * 2 or not np.isfinite(R).all():
-                raise ValueError("the triangle does not fit the names")
             first = np.array(d["first"], dtype=np.float64)
+            k = len(self.names) + 1
+            if (R.shape, exponent.shape, first.shape) != ((k, k), (k,), (k - 1,)):
+                raise ValueError("its parts are of different sizes")
+            if not np.isfinite(R).all():
+                raise ValueError("a number of the triangle is not finite")
             triangle = Triangle(**{**t, "R": R, "exponent": exponent})
             self._summary = Summary(
                 triangle, int(d["n_rows"]), float(d["log_precision"]), first, tuple(d["constant"])

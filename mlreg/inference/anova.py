@@ -1,0 +1,161 @@
+"""Nested models side by side: what each added column buys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.errors import InvalidInput
+from mlreg.inference.intervals import f_test
+from mlreg.linalg.triangle import Triangle, norm
+
+__all__ = ["Anova", "anova"]
+
+F64 = NDArray[np.float64]
+
+
+class _Fit(Protocol):
+    names: tuple[str, ...]
+
+    @property
+    def R(self) -> Triangle: ...
+    @property
+    def sigma(self) -> float: ...
+    @property
+    def rss(self) -> float: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def df_resid(self) -> int: ...
+    @property
+    def log_likelihood(self) -> float: ...
+    @property
+    def aic(self) -> float: ...
+    @property
+    def bic(self) -> float: ...
+    @property
+    def status(self) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Anova:
+    """Nested Gaussian models, from the smallest to the largest.
+
+    Attributes
+    ----------
+    added : tuple of tuple of str
+        Columns of the first model; then those that each model has beyond the one before.
+    df_resid : ndarray of int, shape (k,)
+        Residual degrees of freedom.
+    rss : ndarray, shape (k,)
+        Residual sums of squares.
+    log_likelihood, aic, bic : ndarray, shape (k,)
+        At the estimates; sigma counts as a parameter.
+    f_statistic, p_value : ndarray, shape (k,)
+        F test of each model against the one before, with the residual mean square of
+        the largest (as R's ``anova``); NaN for the first.
+    """
+
+    added: tuple[tuple[str, ...], ...]
+    df_resid: NDArray[np.int64]
+    rss: F64
+    log_likelihood: F64
+    aic: F64
+    bic: F64
+    f_statistic: F64
+    p_value: F64
+
+    def __str__(self) -> str:
+        head = f"{'df':>8}{'RSS':>14}{'F':>11}{'p value':>10}{'AIC':>13}{'BIC':>13}  columns"
+        lines = [head]
+        for i, columns in enumerate(self.added):
+            f = "" if i == 0 else f"{self.f_statistic[i]:.4g}"
+            p = "" if i == 0 else f"{self.p_value[i]:.3g}"
+            names = ("+ " if i else "") + ", ".join(columns)
+            lines.append(
+                f"{self.df_resid[i]:>8}{self.rss[i]:>14.7g}{f:>11}{p:>10}"
+                f"{self.aic[i]:>13.7g}{self.bic[i]:>13.7g}  {names}"
+            )
+        return "\n".join(lines)
+
+
+def anova(*fits: _Fit) -> Anova:
+    """Compare nested fits of the same rows, the smallest first.
+
+    Parameters
+    ----------
+    *fits : Fit
+        Least-squares fits; each has the columns of the one before, and more.
+
+    Returns
+    -------
+    Anova
+        F tests, AIC and BIC.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer than two fits; fits that are not nested, not of the same rows, or not the MLE.
+
+    Examples
+    --------
+    >>> import mlreg as ml
+    >>> longley = ml.datasets.longley()
+    >>> stats = ml.SufficientStatistics().update(longley.X, longley.y)
+    >>> table = ml.anova(ml.fit(stats, columns=["x6"]), ml.fit(stats))
+    >>> round(float(table.f_statistic[1]), 3)
+    20.703
+    """
+    if len(fits) < 2:
+        raise InvalidInput("give two fits or more, the smallest first")
+    lengths = [_length_of_response(fit) for fit in fits]
+    for i, fit in enumerate(fits):
+        if not fit.status.ok:
+            raise InvalidInput(f"fit {i} is not the MLE, its sums of squares compare with none")
+        if fit.n_rows != fits[0].n_rows or not np.isclose(
+            lengths[i], lengths[0], rtol=1e-9, atol=0
+        ):
+            raise InvalidInput(
+                f"fit {i} is of other rows or another response than fit 0: "
+                f"{fit.n_rows} and {fits[0].n_rows} observations"
+            )
+    added: list[tuple[str, ...]] = [fits[0].names]
+    for i, (smaller, larger) in enumerate(pairwise(fits)):
+        missing = [name for name in smaller.names if name not in larger.names]
+        if missing or larger.rank <= smaller.rank:
+            raise InvalidInput(
+                f"fit {i + 1} does not contain fit {i}"
+                + (f": it lacks {', '.join(missing)}" if missing else ": it has no more columns")
+                + ". Give nested fits, the smallest first"
+            )
+        added.append(tuple(name for name in larger.names if name not in smaller.names))
+    last, tests = fits[-1], []
+    for smaller, larger in pairwise(fits):
+        with np.errstate(all="ignore"):  # in units of the last residual sum of squares
+            ratios = [np.square(np.float64(fit.sigma) / last.sigma) for fit in (smaller, larger)]
+        more = larger.rank - smaller.rank
+        tests.append(f_test(float(ratios[0] - ratios[1]), 1.0, more, last.df_resid))
+    return Anova(
+        tuple(added),
+        np.array([fit.df_resid for fit in fits]),
+        _each(fits, "rss"),
+        _each(fits, "log_likelihood"),
+        _each(fits, "aic"),
+        _each(fits, "bic"),
+        np.array([np.nan, *(t.statistic for t in tests)]),
+        np.array([np.nan, *(t.p_value for t in tests)]),
+    )
+
+
+def _each(fits: Sequence[_Fit], name: str) -> F64:
+    return np.array([getattr(fit, name) for fit in fits], dtype=np.float64)
+
+
+def _length_of_response(fit: _Fit) -> float:
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(norm(fit.R.R[:, -1]), int(fit.R.exponent[-1])))
