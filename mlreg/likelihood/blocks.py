@@ -27,7 +27,10 @@ __all__ = [
 Array = Any  # an array of any array-API namespace
 
 BLOCK_ROWS = 1024
-"""Rows per block where the caller does not say; at least four times the columns."""
+"""Rows per block at least, where the caller does not say."""
+
+BLOCK_NUMBERS = 2**16
+"""Numbers per block about, where the caller does not say: half a megabyte, which a cache holds."""
 
 
 def namespace(*arrays: Array) -> Any:
@@ -235,13 +238,21 @@ class ArraySource:
         return i if self._rows is None else int(self._rows[i])
 
     def _check_finite(self) -> None:
-        for block in self.blocks():
-            # A finite sum proves finite terms and costs one read; only a suspect block is searched.
+        # A finite sum proves finite terms and costs one read; only suspect data is searched.
+        # It is taken of all rows, those that are not in use too, for it needs no copy of them.
+        xp, k = self._xp, max(1, self._X.shape[1])
+        size = max(BLOCK_ROWS, BLOCK_NUMBERS // k)
+        for start in range(0, self._X.shape[0], size):
+            part = self._X[start : min(start + size, self._X.shape[0]), ...]
             with np.errstate(all="ignore"):
-                total = float(self._xp.sum(block.X)) + float(self._xp.sum(block.y))
+                total = float(xp.sum(as_float(xp, part)))
             if not np.isfinite(total):
                 self._name_nonfinite()
                 return
+        with np.errstate(all="ignore"):
+            total = float(xp.sum(as_float(xp, self._y)))
+        if not np.isfinite(total):
+            self._name_nonfinite()
 
     def _name_nonfinite(self) -> None:
         """Raise where a value is NaN or infinite; not where only a sum overflowed."""
@@ -291,7 +302,8 @@ class ArraySource:
     ) -> Iterator[Block]:
         """Each row once, in order; or, with ``rng``, in the order of one random permutation."""
         n = self._n_physical
-        size = max(BLOCK_ROWS, 4 * len(self.names)) if size is None else size
+        k = len(self.names)
+        size = max(BLOCK_ROWS, 4 * k, BLOCK_NUMBERS // k) if size is None else size
         order = self._rows
         if rng is not None:
             order = rng.permutation(n) if order is None else rng.permutation(order)
