@@ -1,0 +1,412 @@
+"""`mlreg.read`: files and streams, out of core; with a formula they become a source."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.data.columns import as_number, missing_rows, warn_of_integers
+from mlreg.data.evaluate import refuse_nonfinite
+from mlreg.data.formula import frame_of, response_of
+from mlreg.data.lazy import LazyTable, Rows, columns_of_batch, open_table
+from mlreg.data.levels import (
+    Picked,
+    collect_levels,
+    design_from_levels,
+    levels_of_first,
+    refuse_numerals,
+    refuse_unseen,
+    refuse_whole_columns,
+)
+from mlreg.data.names import bare_columns, categorised, columns_of, parse, plain_columns
+from mlreg.data.progress import Bar, shown
+from mlreg.data.rechunk import rechunk, shuffle
+from mlreg.data.table import Table
+from mlreg.errors import InvalidInput, InvalidType
+from mlreg.likelihood.blocks import Block, check_weights
+
+__all__ = ["StreamedSource", "read"]
+
+F64 = NDArray[np.float64]
+Missing = Literal["raise", "drop"]
+
+BLOCK_BYTES = 1 << 21
+"""Size of a block: it stays in a processor's cache, and calls per block cost little beside it."""
+
+
+@overload
+def read(data: Any, /, *, progress: bool | None = None) -> LazyTable: ...
+@overload
+def read(
+    data: Any,
+    formula: str,
+    /,
+    *,
+    frequency_weights: str | None = None,
+    precision_weights: str | None = None,
+    missing: Missing = "raise",
+    progress: bool | None = None,
+) -> "StreamedSource": ...
+def read(
+    data: Any,
+    formula: str | None = None,
+    /,
+    *,
+    frequency_weights: str | None = None,
+    precision_weights: str | None = None,
+    missing: Missing = "raise",
+    progress: bool | None = None,
+) -> "LazyTable | StreamedSource":
+    """Open rows that need not fit in memory, to be read a batch at a time.
+
+    ``fit("y ~ x", read(path))`` and ``fit(read(path, "y ~ x"))`` are the same fit, in
+    the memory of a few blocks whatever the number of rows.
+
+    Parameters
+    ----------
+    data : path, list of paths, pyarrow.dataset, stream or function
+        A Parquet, CSV, TSV or Arrow file, a folder of them, a glob, or a list of
+        these; a ``pyarrow.dataset.Dataset``; anything with an Arrow C stream (a
+        result of DuckDB or ADBC, a dataframe), a polars LazyFrame, or an iterable
+        of record batches. A stream can be read once; a function that returns
+        a new one each time can be read as often as is needed.
+    formula : str, optional
+        As for `fit`. Levels of categories are collected by one pass over their
+        columns. Terms that need whole columns, such as ``center(x)``, are refused.
+    frequency_weights, precision_weights : str, optional
+        Names of the columns that hold weights.
+    missing : "raise" or "drop"
+        What to do with rows in which a value is missing (NaN or null).
+    progress : bool, optional
+        Whether the pass for the levels is shown on stderr; by default on a terminal.
+
+    Returns
+    -------
+    LazyTable, or with a formula StreamedSource
+        Data for ``fit(formula, data)``, or a source for ``fit(source)``.
+
+    Raises
+    ------
+    InvalidInput, InvalidType
+        Files that cannot be read or that differ in their columns; a formula that
+        does not fit them; a stream whose levels would need a second pass.
+    MissingDependency
+        Without pyarrow, or formulaic for a formula.
+
+    Notes
+    -----
+    Whole numbers of CSV files are read as float64, and the first 4 MB of such
+    a file settle which columns are numbers; a missing cell is empty or NA. In
+    a folder, files whose names begin with a dot or an underscore are left out.
+
+    What needs the rows again is refused of a stream that can be read once:
+    `SGD`, `Scipy`, ``residuals()``, and a certificate from the residuals. The exact fit
+    needs one pass, and its rounding bound is then the worst case.
+    """
+    table = open_table(data)
+    if formula is None:
+        given = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
+        named = [name for name, value in given.items() if value is not None]
+        if named or missing != "raise":
+            raise InvalidInput(
+                f"{', '.join(named) or 'missing'} goes with a formula: give it to fit, or to "
+                "read(data, formula)"
+            )
+        return table
+    return StreamedSource(
+        table,
+        formula,
+        frequency_weights=frequency_weights,
+        precision_weights=precision_weights,
+        missing=missing,
+        progress=progress,
+    )
+
+
+class StreamedSource:
+    """The design of a formula, block by block from a `LazyTable`: a `Source`.
+
+    Parameters
+    ----------
+    table : LazyTable
+        Where the rows come from.
+    formula, frequency_weights, precision_weights, missing, progress
+        As for `read`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the columns of the design.
+    n_rows : int or None
+        Number of observations where the files tell; None with weights or
+        ``missing="drop"``, and of CSV files.
+    rereadable : bool
+        Whether the rows can be read again.
+    design : FormulaDesign
+        Makes rows of the design from new data.
+    left_out : int
+        Rows that the last complete pass left out for missing values.
+    rows_in_all : int or None
+        Rows of the table, with those that are left out.
+    checked : bool
+        True: its blocks are finite, and weights are weights.
+    """
+
+    checked = True
+
+    def __init__(
+        self,
+        table: LazyTable,
+        formula: str,
+        *,
+        frequency_weights: str | None = None,
+        precision_weights: str | None = None,
+        missing: str = "raise",
+        progress: bool | None = None,
+    ) -> None:
+        if missing not in ("raise", "drop"):
+            raise InvalidInput(f"missing must be one of 'raise', 'drop'; it is {missing!r}")
+        self.table, self.missing = table, missing
+        self._weights = _weight_columns(table, frequency_weights, precision_weights)
+        spoken_for = set(self._weights.values())
+        # A dot in the formula stands for every column but the weights.
+        parsed = parse(formula, [name for name in table.names if name not in spoken_for])
+        left = columns_of(parsed.response, table.names, formula)
+        right = columns_of(parsed.terms, table.names, formula)
+        self._used = list(dict.fromkeys([*left, *right]))
+        refuse_whole_columns(parsed, formula)
+        self._parsed = parsed
+        self._levels = self._collect(progress)
+        kinds = {name: table.kinds[name] for name in self._used}
+        self.design = design_from_levels(parsed, formula, kinds, right, self._levels)
+        self._plain = self._fast_columns()
+        if not self.design.names:
+            raise InvalidInput(f"formula {formula!r} has no columns: add one, or an intercept")
+        self._columns = {
+            name: tuple(self._levels[name]) if kind in ("text", "category") else None
+            for name, kind in kinds.items()
+        }
+        self.names = self.design.names
+        self.rereadable = table.rereadable
+        self.rows_in_all = table.n_rows
+        counted = missing == "raise" and not self._weights
+        self.n_rows: int | None = table.n_rows if counted else None
+        self.left_out = 0
+
+    def __repr__(self) -> str:
+        return f"<StreamedSource: {self.design.formula} of {self.table!r}>"
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Each row once, in order; ``size`` rows at a time, or about 2 MB.
+
+        With ``rng`` the order is random as far as memory allows: files, and the row groups of
+        Parquet files, come in random order, and rows are permuted within a
+        buffer of some 64 MB. Where row groups hold more than that, and are sorted,
+        sort them otherwise before minibatches are drawn from them.
+        """
+        columns = [*self._used, *self._weights.values()]
+        natural = max(1024, 4 * len(self.names), BLOCK_BYTES // (8 * (len(self.names) + 1)))
+        batches = self.table.batches(list(dict.fromkeys(columns)), natural, rng)
+        blocks = self._blocks(batches)
+        if rng is not None:
+            blocks = shuffle(blocks, rng)
+        return blocks if size is None else rechunk(blocks, size)
+
+    def _blocks(self, batches: Iterable[Rows]) -> Iterator[Block]:
+        n = left_out = 0
+        warned: set[str] = set()
+        for rows in batches:
+            block, gaps = self._fast_block(rows, warned) if self._plain else self._block(rows)
+            left_out += gaps
+            m = len(block.y)
+            if m:
+                n += m
+                yield block
+        if not n:
+            raise InvalidInput(
+                "no row is left: there are none, or every row lacks a value or has weight zero"
+            )
+        if self.n_rows not in (None, n):
+            raise InvalidInput(
+                f"the files said that they have {self.n_rows} rows, and {n} were read: they have "
+                "changed; read them anew"
+            )
+        self.left_out = left_out
+
+    # One batch
+
+    def _pick(self, rows: Rows, names: Sequence[str]) -> tuple[Picked, dict[str, F64], int]:
+        """The rows of a batch that count, their weights, and how many lack a value."""
+        table = columns_of_batch(rows.batch)
+        keep, weights = self._weighted(table, rows)
+        gaps = np.zeros(table.n_rows, dtype=bool)
+        for name in names:
+            lacking = missing_rows(table.column(name)) & keep
+            if lacking.any():
+                self._refuse_gap(name, rows, int(lacking.argmax()))
+                gaps |= lacking
+        picked = np.flatnonzero(keep & ~gaps)
+        return (rows, table, picked), {k: w[picked] for k, w in weights.items()}, int(gaps.sum())
+
+    def _weighted(self, table: Table, rows: Rows) -> tuple[NDArray[np.bool_], dict[str, F64]]:
+        """Where no weight is zero (that is the row removed), and the weights."""
+        keep, weights = np.ones(table.n_rows, dtype=bool), {}
+        for kind, name in self._weights.items():
+            w = as_number(table.column(name), f"column {name!r}").astype(np.float64)
+            with _in(rows):
+                check_weights(w, kind, some=True, first_row=rows.first)
+            keep &= w > 0
+            weights[kind] = w
+        return keep, weights
+
+    def _refuse_gap(self, name: str, rows: Rows, row: int) -> None:
+        if self.missing == "raise":
+            raise InvalidInput(
+                f"a missing value in {name!r}, first at {rows.place(row)}; mend such rows, or "
+                "leave them out with missing='drop'"
+            )
+
+    def _block(self, rows: Rows) -> tuple[Block, int]:
+        """Any formula: formulaic builds the rows."""
+        picked, weights, gaps = self._pick(rows, self._used)
+        _, table, kept = picked
+        refuse_unseen(picked, self._levels)
+        design = self.design
+        if not len(kept):
+            return Block(np.empty((0, len(self.names))), np.empty(0)), gaps
+        with _in(rows):
+            frame = frame_of(table, self._columns, kept)
+            X, y = design.rows(frame), response_of(self._parsed, frame, design.formula)
+            refuse_nonfinite(y[:, None], (design.response,), kept + rows.first)
+            refuse_nonfinite(X, design.names, kept + rows.first)
+        return Block(X, y, **weights), gaps
+
+    def _fast_columns(self) -> list[str]:
+        """Columns of X and y, where the formula is a sum of columns of numbers; else none."""
+        terms = plain_columns(self._parsed.terms)
+        response = plain_columns(self._parsed.response)
+        numbers = all(self.table.kinds[name] in ("number", "empty") for name in self._used)
+        if terms is None or not response or not numbers:
+            return []
+        return [*terms, *response]
+
+    def _fast_block(self, rows: Rows, warned: set[str]) -> tuple[Block, int]:
+        """A sum of columns: each is copied to its place, and nothing else is done."""
+        table, first = columns_of_batch(rows.batch), int(self.design.intercept)
+        values = np.empty((table.n_rows, first + len(self._plain)), order="F")
+        values[:, :first] = 1.0
+        for j, name in enumerate(self._plain, start=first):
+            values[:, j] = _number(table, name, warned)
+        keep, weights = self._weighted(table, rows)
+        gaps = 0
+        if weights and not keep.all():
+            values, weights = values[keep], {k: w[keep] for k, w in weights.items()}
+        with np.errstate(all="ignore"):
+            # A finite sum proves finite terms and costs one read; only a suspect is searched.
+            finite = np.isfinite(values.sum())
+        if not finite:
+            whole = self._complete(values, rows, np.flatnonzero(keep))
+            gaps = len(values) - int(whole.sum())
+            if gaps:
+                values, weights = values[whole], {k: w[whole] for k, w in weights.items()}
+        return Block(values[:, :-1], values[:, -1], **weights), gaps
+
+    def _complete(self, values: F64, rows: Rows, at: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Rows without NaN; infinity is an error, and NaN too unless it is to be dropped."""
+        names = ["Intercept"] * self.design.intercept + self._plain
+        for name, column in zip(names, values.T, strict=True):
+            for bad, what in ((np.isnan(column), "NaN"), (np.isinf(column), "infinity")):
+                if bad.any():
+                    row = int(at[bad.argmax()])
+                    if what == "NaN":
+                        self._refuse_gap(name, rows, row)
+                        continue
+                    raise InvalidInput(
+                        f"{what} in {name!r}, first at {rows.place(row)}; mend such rows"
+                    )
+        return np.asarray(~np.isnan(values).any(axis=1))
+
+    # Levels
+
+    def _collect(self, progress: bool | None) -> dict[str, list[Any]]:
+        """Levels of the categorical columns, by one pass over what they need."""
+        kinds, table = {}, self.table
+        terms = [*self._parsed.response, *self._parsed.terms]
+        counted = categorised(terms)
+        for name in self._used:
+            kind = table.kinds[name]
+            if kind in ("text", "category") or name in counted:
+                kinds[name] = kind
+        if not kinds:
+            return {}
+        # Rows that will be left out have no say in which levels there are.
+        look_at = self._used if self.missing == "drop" else list(kinds)
+        columns = list(dict.fromkeys([*look_at, *self._weights.values()]))
+        if not table.rereadable:
+            levels = levels_of_first(getattr(table.parts[0], "first", None), kinds)
+        elif shown(progress, True):
+            with Bar("levels", table.n_rows) as bar:
+                levels = collect_levels(self._picks(columns, look_at, bar), kinds)
+        else:
+            levels = collect_levels(self._picks(columns, look_at), kinds)
+        for name, found in levels.items():
+            if not found:
+                raise InvalidInput(
+                    f"column {name!r} has no levels: there are no rows, or every row lacks a "
+                    "value or has weight zero"
+                )
+            if kinds[name] == "text" and name in bare_columns(terms, [name]):
+                refuse_numerals(name, found)
+        return levels
+
+    def _picks(
+        self, columns: Sequence[str], look_at: Sequence[str], bar: Bar | None = None
+    ) -> Iterator[Picked]:
+        for rows in self.table.batches(columns, 1 << 16):
+            yield self._pick(rows, look_at)[0]
+            if bar is not None:
+                bar.add(rows.batch.num_rows)
+
+
+def _weight_columns(table: LazyTable, frequency: Any, precision: Any) -> dict[str, str]:
+    found = {}
+    for kind, name in (("frequency", frequency), ("precision", precision)):
+        if name is None:
+            continue
+        if not isinstance(name, str):
+            raise InvalidType(
+                f"out of core {kind}_weights is the name of a column, not of type "
+                f"{type(name).__name__}"
+            )
+        if table.kind(name) not in ("number", "empty"):
+            raise InvalidType(f"column {name!r} is {table.kind(name)}: weights are numbers")
+        found[kind] = name
+    return found
+
+
+def _number(table: Table, name: str, warned: set[str]) -> Any:
+    """A column of numbers; that integers lose digits is said once, and not of each batch."""
+    column = table.column(name)
+    if isinstance(column, np.ndarray) and (column.dtype == np.float64 or column.itemsize < 8):
+        return column
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = as_number(column, f"column {name!r}")
+    if caught and name not in warned:
+        warned.add(name)
+        warn_of_integers(f"column {name!r}")
+    return found
+
+
+@contextmanager
+def _in(rows: Rows) -> Iterator[None]:
+    """Errors about rows that are numbered within a file get its name."""
+    try:
+        yield
+    except (InvalidInput, InvalidType) as error:
+        raise type(error)(f"in {rows.part}: {error}") from error
