@@ -12,7 +12,9 @@ import numpy as np
 
 from mlreg.data.arrow import ArrowColumns, NoSuchFile, require_pyarrow
 from mlreg.data.columns import reads_as_number
-from mlreg.data.parts import FragmentPart, Part, file_part, stream_part
+from mlreg.data.file_part import FragmentPart, file_part
+from mlreg.data.part import Part
+from mlreg.data.stream_part import stream_part
 from mlreg.data.table import Table, suggest
 from mlreg.errors import InvalidInput, InvalidType
 
@@ -59,7 +61,7 @@ class LazyTable:
     kinds: dict[str, str]
 
     def __repr__(self) -> str:
-        n = "unknown number of" if self.n_rows is None else self.n_rows
+        n = "an unknown number of" if self.n_rows is None else self.n_rows
         return f"<LazyTable: {n} rows of {', '.join(self.kinds)}>"
 
     @property

@@ -99,11 +99,11 @@ def levels_of_first(batch: Any, kinds: Mapping[str, str]) -> dict[str, list[Any]
 
 
 def _levels_in(table: Table, name: str, rows: NDArray[np.intp]) -> dict[Any, int]:
-    """Levels that some rows hold, each with a row that holds it."""
+    """Levels that some rows hold, each with the first row that holds it."""
     column = table.column(name)
     if isinstance(column, Categories):
         at = np.full(len(column.levels), -1)
-        at[column.codes[rows]] = rows
+        at[column.codes[rows[::-1]]] = rows[::-1]  # of equal ones the first row stays
         return {v: i for v, i in zip(column.levels, at.tolist(), strict=True) if i >= 0}
     values, where = np.unique(as_number(column, f"column {name!r}")[rows], return_index=True)
     numbers = values.astype(np.float64).tolist()

@@ -23,7 +23,7 @@ __all__ = [
     "require_formulaic",
 ]
 
-BY_ROW = {"log", "log10", "log2", "exp", "exp10", "exp2", "I", "Q"}
+BY_ROW = {"log", "log10", "log2", "exp", "exp10", "exp2", "I"}
 """Functions of formulas whose value in a row needs that row alone; so do NumPy's ufuncs."""
 
 

@@ -64,11 +64,12 @@ class Bar:
             self._width = len(line)
 
     def __str__(self) -> str:
-        of = ""
+        done = f"{self.done:,} rows"
         if self.total:
-            of = f" of {self.total:,} ({min(100 * self.done // self.total, 100)} %)"
+            percent = min(100 * self.done // self.total, 100)
+            done = f"{self.done:,} of {self.total:,} rows ({percent} %)"
         seconds = max(time.monotonic() - self._start, 1e-9)
-        return f"mlreg: {self.what}: {self.done:,}{of} rows, {self.done / seconds:,.0f} rows/s"
+        return f"mlreg: {self.what}: {done}, {self.done / seconds:,.0f} rows/s"
 
 
 class WatchedSource:
