@@ -17,6 +17,7 @@ from mlreg.errors import InvalidInput, InvalidType, MissingDependency
 __all__ = [
     "ArrowColumns",
     "NoSuchFile",
+    "from_array",
     "has_pyarrow",
     "one_line",
     "read_file",
@@ -115,6 +116,15 @@ def from_arrow(values: Any) -> Column:
     if kinds.is_string(kind) or kinds.is_large_string(kind) or "string_view" in str(kind):
         return np.asarray(values.to_numpy(), dtype=object)
     return Unusable(f"values of Arrow type {kind}", len(values))
+
+
+def from_array(values: Any) -> Column:
+    """Convert a pyarrow Array, as of a record batch; float64 without nulls is not copied."""
+    import pyarrow as pa
+
+    if values.type == pa.float64() and not values.null_count:
+        return np.asarray(values.to_numpy())
+    return from_arrow(pa.chunked_array([values]))
 
 
 def _from_dictionary(values: Any) -> Column:

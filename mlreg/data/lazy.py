@@ -13,7 +13,7 @@ import numpy as np
 from mlreg.data.arrow import ArrowColumns, NoSuchFile, require_pyarrow
 from mlreg.data.columns import reads_as_number
 from mlreg.data.file_part import FragmentPart, file_part
-from mlreg.data.part import Part
+from mlreg.data.part import Part, kind_of, phrase
 from mlreg.data.stream_part import stream_part
 from mlreg.data.table import Table, suggest
 from mlreg.errors import InvalidInput, InvalidType
@@ -113,7 +113,7 @@ def columns_of_batch(batch: Any) -> Table:
     arrays = [
         # the view of a string has no dictionary of its own
         (a.cast(pa.large_string()) if "view" in str(a.type) else a).dictionary_encode()
-        if _kind(a.type) == "text"
+        if kind_of(a.type) == "text"
         else a
         for a in batch.columns
     ]
@@ -206,7 +206,7 @@ def _common_kinds(parts: Sequence[Part]) -> dict[str, str]:
     kinds: dict[str, str] = {}
     since: dict[str, Part] = {}
     for part in parts:
-        found = {field.name: _kind(field.type) for field in part.schema}
+        found = {field.name: kind_of(field.type) for field in part.schema}
         if part is not parts[0] and found.keys() != kinds.keys():
             odd = sorted(found.keys() ^ kinds.keys())[0]
             has, lacks = (part, parts[0]) if odd in found else (parts[0], part)
@@ -230,13 +230,9 @@ def _changed(name: str, one: Part, before: str, other: Part, kind: str) -> Inval
     if text is not None and "number" in (before, kind):
         place = _first_word(text, name)
     return InvalidType(
-        f"column {name!r} is {_phrase(before)} in {one.name} and {_phrase(kind)} in {other.name}"
+        f"column {name!r} is {phrase(before)} in {one.name} and {phrase(kind)} in {other.name}"
         f"{place}: give it one type in all files"
     )
-
-
-def _phrase(kind: str) -> str:
-    return {"category": "a category", "number": "a number", "date": "a date"}.get(kind, kind)
 
 
 def _first_word(part: Part, name: str) -> str:
@@ -246,22 +242,3 @@ def _first_word(part: Part, name: str) -> str:
             if value is not None and not reads_as_number(value):
                 return f", first {value!r} at row {at + i}"
     return ""
-
-
-def _kind(type_: Any) -> str:
-    from pyarrow import types
-
-    if types.is_dictionary(type_):
-        return "category"
-    if types.is_null(type_):
-        return "empty"
-    if any(
-        is_(type_)
-        for is_ in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
-    ):
-        return "number"
-    if types.is_timestamp(type_) or types.is_date(type_) or types.is_duration(type_):
-        return "date"
-    if types.is_string(type_) or types.is_large_string(type_) or "string_view" in str(type_):
-        return "text"
-    return f"of Arrow type {type_}"

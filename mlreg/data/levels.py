@@ -110,7 +110,7 @@ def _levels_in(table: Table, name: str, rows: NDArray[np.intp]) -> dict[Any, int
     return dict(zip(numbers, rows[where].tolist(), strict=True))
 
 
-def refuse_unseen(picked: Picked, known: Mapping[str, Sequence[Any]]) -> None:
+def refuse_unseen(picked: Picked, known: Mapping[str, frozenset[Any]]) -> None:
     """Raise where rows hold a level that was not collected."""
     place, table, rows = picked
     for name, levels in known.items():
@@ -119,9 +119,8 @@ def refuse_unseen(picked: Picked, known: Mapping[str, Sequence[Any]]) -> None:
         if unseen:
             value, row = min(unseen.items(), key=lambda item: item[1])
             raise InvalidInput(
-                f"column {name!r} holds {value!r} at {place.place(row)}, a level that was not "
-                "there when the levels were collected (has the file changed?); it knows "
-                f"{', '.join(map(repr, levels))}"
+                f"column {name!r} holds {value!r} at {place.place(row)}, which is none of the "
+                f"{len(levels)} levels that were collected before: has the file changed?"
             )
 
 

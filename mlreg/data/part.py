@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from mlreg.data.arrow import NoSuchFile, one_line, require_pyarrow
 from mlreg.errors import InvalidInput, MlregError
 
-__all__ = ["Part", "numbered", "reading"]
+__all__ = ["Part", "kind_of", "numbered", "phrase", "reading"]
 
 
 class Part(Protocol):
@@ -77,3 +77,28 @@ def numbered(batches: Iterable[Any], name: str, first: int = 0) -> Iterator[tupl
         for batch in batches:
             yield at, batch
             at += batch.num_rows
+
+
+def kind_of(type_: Any) -> str:
+    """What a column of an Arrow type can be; see `LazyTable`."""
+    from pyarrow import types
+
+    if types.is_dictionary(type_):
+        return "category"
+    if types.is_null(type_):
+        return "empty"
+    if any(
+        is_(type_)
+        for is_ in (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
+    ):
+        return "number"
+    if types.is_timestamp(type_) or types.is_date(type_) or types.is_duration(type_):
+        return "date"
+    if types.is_string(type_) or types.is_large_string(type_) or "string_view" in str(type_):
+        return "text"
+    return f"of Arrow type {type_}"
+
+
+def phrase(kind: str) -> str:
+    """A kind, for a message."""
+    return {"category": "a category", "number": "a number", "date": "a date"}.get(kind, kind)

@@ -7,10 +7,23 @@ import numpy as np
 
 from mlreg.likelihood.blocks import Block
 
-__all__ = ["rechunk", "shuffle"]
+__all__ = ["coalesce", "rechunk", "shuffle"]
 
 BUFFER_BYTES = 1 << 26
 """How much of the rows is permuted at a time."""
+
+
+def coalesce(blocks: Iterable[Block], least: int) -> Iterator[Block]:
+    """The same rows in blocks of at least that many, but for the last; none is cut."""
+    held: list[Block] = []
+    for block in blocks:
+        if len(block.y):
+            held.append(block)
+        if sum(len(b.y) for b in held) >= least:
+            yield _join(held)
+            held = []
+    if held:
+        yield _join(held)
 
 
 def rechunk(blocks: Iterable[Block], size: int) -> Iterator[Block]:

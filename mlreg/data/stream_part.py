@@ -1,10 +1,11 @@
 """Streams of Arrow record batches, whatever gives them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mlreg.data.arrow import require_pyarrow, stream_table
-from mlreg.data.part import Part, numbered, reading
+from mlreg.data.part import Part, kind_of, numbered, phrase, reading
 from mlreg.errors import InvalidInput, InvalidType
 
 __all__ = ["StreamPart", "batches_of", "stream_part"]
@@ -76,13 +77,24 @@ class StreamPart:
             found = _chain(self._first, self._opened)
             self._opened = self._first = None
         for at, batch in numbered(found, self.name):
-            lost = [name for name in columns if name not in batch.schema.names]
-            if lost:
-                raise InvalidInput(
-                    f"{self.name} has no column {lost[0]!r} in the batch from row {at} on: each "
-                    "batch must have the columns of the first"
-                )
+            self._check(batch.schema, columns, at)
             yield at, batch.select(list(columns))
+
+    def _check(self, schema: Any, columns: Sequence[str], at: int) -> None:
+        """Raise where a batch lacks a column, or has one of another kind than the first batch."""
+        for name in columns:
+            where = f"in the batch from row {at} of {self.name} on"
+            if name not in schema.names:
+                raise InvalidInput(
+                    f"there is no column {name!r} {where}: each batch must have the columns of the "
+                    "first"
+                )
+            now, before = schema.field(name).type, self.schema.field(name).type
+            if now != before and len({kind_of(now), kind_of(before)} - {"empty"}) > 1:
+                raise InvalidType(
+                    f"column {name!r} is {phrase(kind_of(now))} {where}, and "
+                    f"{phrase(kind_of(before))} before: give it one type"
+                )
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
@@ -107,9 +119,13 @@ def stream_part(data: Any) -> Part:
         rows = len(data)
     if callable(data) and not hasattr(data, "__arrow_c_stream__"):
         name = "the stream of the function"
-        return StreamPart(name, lambda: _stream(data(), name), rereadable=True)
+        return StreamPart(name, partial(_call, data, name), rereadable=True)
     again = _in_memory(data) or isinstance(data, (pa.Table, Sequence)) or _is_lazy_frame(data)
-    return StreamPart(name, lambda: _stream(data, name), rereadable=again, n_rows=rows)
+    return StreamPart(name, partial(_stream, data, name), rereadable=again, n_rows=rows)
+
+
+def _call(function: Callable[[], Any], name: str) -> Iterator[Any]:
+    return _stream(function(), name)
 
 
 def _in_memory(data: Any) -> bool:

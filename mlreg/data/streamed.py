@@ -1,5 +1,6 @@
 """`mlreg.read`: files and streams, out of core; with a formula they become a source."""
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.columns import as_number, missing_rows, warn_of_integers
+from mlreg.data.arrow import from_array
+from mlreg.data.columns import as_number, missing_rows
 from mlreg.data.evaluate import refuse_nonfinite
 from mlreg.data.formula import frame_of, response_of
 from mlreg.data.lazy import LazyTable, Rows, columns_of_batch, open_table
@@ -23,8 +25,7 @@ from mlreg.data.levels import (
 )
 from mlreg.data.names import bare_columns, categorised, columns_of, parse, plain_columns
 from mlreg.data.progress import Bar, shown
-from mlreg.data.rechunk import rechunk, shuffle
-from mlreg.data.table import Table
+from mlreg.data.rechunk import coalesce, rechunk, shuffle
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import Block, check_weights
 
@@ -182,6 +183,7 @@ class StreamedSource:
         self._levels = self._collect(progress)
         kinds = {name: table.kinds[name] for name in self._used}
         self.design = design_from_levels(parsed, formula, kinds, right, self._levels)
+        self._known = {name: frozenset(levels) for name, levels in self._levels.items()}
         self._plain = self._fast_columns()
         if not self.design.names:
             raise InvalidInput(f"formula {formula!r} has no columns: add one, or an intercept")
@@ -212,21 +214,20 @@ class StreamedSource:
         columns = [*self._used, *self._weights.values()]
         natural = max(1024, 4 * len(self.names), BLOCK_BYTES // (8 * (len(self.names) + 1)))
         batches = self.table.batches(list(dict.fromkeys(columns)), natural, rng)
-        blocks = self._blocks(batches)
+        blocks = coalesce(self._blocks(batches), natural // 2)
         if rng is not None:
             blocks = shuffle(blocks, rng)
         return blocks if size is None else rechunk(blocks, size)
 
     def _blocks(self, batches: Iterable[Rows]) -> Iterator[Block]:
         n = left_out = 0
-        warned: set[str] = set()
+        said: set[str] = set()
         for rows in batches:
-            block, gaps = self._fast_block(rows, warned) if self._plain else self._block(rows)
+            with _once(said):
+                block, gaps = self._fast_block(rows) if self._plain else self._block(rows)
             left_out += gaps
-            m = len(block.y)
-            if m:
-                n += m
-                yield block
+            n += len(block.y)
+            yield block
         if not n:
             raise InvalidInput(
                 "no row is left: there are none, or every row lacks a value or has weight zero"
@@ -243,7 +244,7 @@ class StreamedSource:
     def _pick(self, rows: Rows, names: Sequence[str]) -> tuple[Picked, dict[str, F64], int]:
         """The rows of a batch that count, their weights, and how many lack a value."""
         table = columns_of_batch(rows.batch)
-        keep, weights = self._weighted(table, rows)
+        keep, weights = self._weighted(rows)
         gaps = np.zeros(table.n_rows, dtype=bool)
         for name in names:
             lacking = missing_rows(table.column(name)) & keep
@@ -253,11 +254,11 @@ class StreamedSource:
         picked = np.flatnonzero(keep & ~gaps)
         return (rows, table, picked), {k: w[picked] for k, w in weights.items()}, int(gaps.sum())
 
-    def _weighted(self, table: Table, rows: Rows) -> tuple[NDArray[np.bool_], dict[str, F64]]:
+    def _weighted(self, rows: Rows) -> tuple[NDArray[np.bool_], dict[str, F64]]:
         """Where no weight is zero (that is the row removed), and the weights."""
-        keep, weights = np.ones(table.n_rows, dtype=bool), {}
+        keep, weights = np.ones(rows.batch.num_rows, dtype=bool), {}
         for kind, name in self._weights.items():
-            w = as_number(table.column(name), f"column {name!r}").astype(np.float64)
+            w = _number(rows.batch.column(name), name).astype(np.float64)
             with _in(rows):
                 check_weights(w, kind, some=True, first_row=rows.first)
             keep &= w > 0
@@ -275,7 +276,7 @@ class StreamedSource:
         """Any formula: formulaic builds the rows."""
         picked, weights, gaps = self._pick(rows, self._used)
         _, table, kept = picked
-        refuse_unseen(picked, self._levels)
+        refuse_unseen(picked, self._known)
         design = self.design
         if not len(kept):
             return Block(np.empty((0, len(self.names))), np.empty(0)), gaps
@@ -295,14 +296,15 @@ class StreamedSource:
             return []
         return [*terms, *response]
 
-    def _fast_block(self, rows: Rows, warned: set[str]) -> tuple[Block, int]:
+    def _fast_block(self, rows: Rows) -> tuple[Block, int]:
         """A sum of columns: each is copied to its place, and nothing else is done."""
-        table, first = columns_of_batch(rows.batch), int(self.design.intercept)
-        values = np.empty((table.n_rows, first + len(self._plain)), order="F")
+        batch, first = rows.batch, int(self.design.intercept)
+        # By columns, as Arrow has them; and a new one each time, for a caller may keep his block.
+        values = np.empty((batch.num_rows, first + len(self._plain)), order="F")
         values[:, :first] = 1.0
         for j, name in enumerate(self._plain, start=first):
-            values[:, j] = _number(table, name, warned)
-        keep, weights = self._weighted(table, rows)
+            values[:, j] = _number(batch.column(name), name)
+        keep, weights = self._weighted(rows)
         gaps = 0
         if weights and not keep.all():
             values, weights = values[keep], {k: w[keep] for k, w in weights.items()}
@@ -367,8 +369,11 @@ class StreamedSource:
     def _picks(
         self, columns: Sequence[str], look_at: Sequence[str], bar: Bar | None = None
     ) -> Iterator[Picked]:
+        said: set[str] = set()
         for rows in self.table.batches(columns, 1 << 16):
-            yield self._pick(rows, look_at)[0]
+            with _once(said):
+                picked, _, _ = self._pick(rows, look_at)
+            yield picked
             if bar is not None:
                 bar.add(rows.batch.num_rows)
 
@@ -389,18 +394,25 @@ def _weight_columns(table: LazyTable, frequency: Any, precision: Any) -> dict[st
     return found
 
 
-def _number(table: Table, name: str, warned: set[str]) -> Any:
-    """A column of numbers; that integers lose digits is said once, and not of each batch."""
-    column = table.column(name)
-    if isinstance(column, np.ndarray) and (column.dtype == np.float64 or column.itemsize < 8):
+def _number(values: Any, name: str) -> Any:
+    """A column of numbers."""
+    column = from_array(values)
+    if isinstance(column, np.ndarray) and column.dtype == np.float64:
         return column
+    return as_number(column, f"column {name!r}")
+
+
+@contextmanager
+def _once(said: set[str]) -> Iterator[None]:
+    """Warn of integers that lose digits once, and not of each batch."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = as_number(column, f"column {name!r}")
-    if caught and name not in warned:
-        warned.add(name)
-        warn_of_integers(f"column {name!r}")
-    return found
+        yield
+    for warning in caught:
+        text = re.sub(r"\b\d+ of column", "some of column", str(warning.message))
+        if text not in said:
+            said.add(text)
+            warnings.warn(text, warning.category, stacklevel=2)
 
 
 @contextmanager

@@ -213,7 +213,10 @@ def test_large_integers_warn_once(tmp_path):
     k = np.arange(N) + 2**60
     table = TABLE.set_column(3, "k", pa.array(k))
     with pytest.warns(ml.NumericalWarning, match=r"beyond 2\*\*53 .* column 'k'") as caught:
-        list(ml.read(table, "y ~ k").blocks(10))
+        list(ml.read(batches(table, 100), "y ~ k").blocks(10))
+    assert len(caught) == 1
+    with pytest.warns(ml.NumericalWarning, match=r"beyond 2\*\*53 .* column 'k'") as caught:
+        list(ml.read(batches(table, 100), "y ~ I(k / 2)").blocks(10))
     assert len(caught) == 1
     pa.csv.write_csv(table, tmp_path / "a.csv")
     with pytest.warns(ml.NumericalWarning, match=r"beyond 2\*\*53 .* column 'k'") as caught:
@@ -291,7 +294,7 @@ def test_saved_and_pickled(held, tmp_path):
     again = ml.load(tmp_path / "fit.json")
     new = TABLE.slice(0, 20)
     assert np.array_equal(again.predict(new), fit.predict(new))
-    for holder in ("csv", "folder", "dataset", "arrow stream"):
+    for holder in ("csv", "folder", "dataset", "arrow stream", "pandas", "list of batches"):
         fit = ml.fit(ml.read(held[holder], NUMERIC))
         copy = pickle.loads(pickle.dumps(fit))
         assert np.array_equal(copy.residuals(), fit.residuals())
@@ -326,8 +329,16 @@ def test_blocks_of_any_size_hold_every_row_once(held, size, weights):
             assert (np.concatenate([b.precision for b in found]) > 0).all()
 
 
+def test_small_batches_are_put_together(held):
+    tiny = TABLE.to_batches(max_chunksize=3)
+    for formula in (NUMERIC, "y ~ x1 + C(k)"):
+        source = ml.read(tiny, formula)
+        assert len(list(source.blocks())) == 1
+        same(ml.fit(source), ml.fit(formula, TABLE))
+
+
 def test_blocks_do_not_share_memory(held):
-    one, other = list(ml.read(held["list of batches"], NUMERIC).blocks())[:2]
+    one, other = list(ml.read(held["folder"], NUMERIC).blocks(1000))[:2]
     assert not np.shares_memory(one.X, other.X)
 
 
