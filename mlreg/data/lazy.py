@@ -14,7 +14,7 @@ from mlreg.data.arrow import ArrowColumns, NoSuchFile, require_pyarrow
 from mlreg.data.columns import reads_as_number
 from mlreg.data.file_part import FragmentPart, file_part
 from mlreg.data.part import Part, kind_of, phrase
-from mlreg.data.stream_part import stream_part
+from mlreg.data.stream_part import StreamPart, batches_of, stream_part
 from mlreg.data.table import Table, suggest
 from mlreg.errors import InvalidInput, InvalidType
 
@@ -110,15 +110,20 @@ def columns_of_batch(batch: Any) -> Table:
     """The columns of a record batch; text as categories, which are counted much faster."""
     import pyarrow as pa
 
-    arrays = [
-        # the view of a string has no dictionary of its own
-        (a.cast(pa.large_string()) if "view" in str(a.type) else a).dictionary_encode()
-        if kind_of(a.type) == "text"
-        else a
-        for a in batch.columns
-    ]
+    arrays = [_encoded(a) if kind_of(a.type) == "text" else a for a in batch.columns]
     table = pa.Table.from_arrays(arrays, names=batch.schema.names)
     return Table(ArrowColumns(table), batch.num_rows)
+
+
+def _encoded(text: Any) -> Any:
+    import pyarrow as pa
+
+    if "view" in str(text.type):  # of which no dictionary is made
+        try:
+            text = text.cast(pa.large_string())
+        except pa.ArrowNotImplementedError:  # before pyarrow 18
+            text = pa.array(text.to_pylist(), pa.large_string())
+    return text.dictionary_encode()
 
 
 def open_table(data: Any) -> LazyTable:
@@ -152,7 +157,7 @@ def _dataset_parts(data: Any) -> list[Part]:
     try:
         fragments = list(data.get_fragments())
     except ValueError:  # filtered: its fragments would forget the filter
-        return [stream_part(partial(_filtered, data))]
+        return [StreamPart("the filtered data set", partial(_filtered, data), rereadable=True)]
     if not fragments:
         raise InvalidInput("the data set has no files: check its path")
     parts: list[Part] = []
@@ -163,8 +168,8 @@ def _dataset_parts(data: Any) -> list[Part]:
     return parts
 
 
-def _filtered(data: Any) -> Any:
-    return data.scanner(batch_readahead=4, fragment_readahead=1).to_reader()
+def _filtered(data: Any) -> Iterator[Any]:
+    return batches_of(data.scanner(batch_readahead=4, fragment_readahead=1).to_reader())
 
 
 def _same(fragment: Any) -> Any:
