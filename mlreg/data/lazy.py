@@ -145,7 +145,7 @@ def _parts(data: Any) -> list[Part]:
         return [file_part(path) for path in _files(data)]
     if isinstance(data, Sequence) and data and all(isinstance(p, (str, os.PathLike)) for p in data):
         return [file_part(path) for given in data for path in _files(given)]
-    require_pyarrow("read")
+    require_pyarrow("mlreg.read")
     import pyarrow.dataset as ds
 
     if isinstance(data, ds.Dataset):

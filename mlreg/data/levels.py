@@ -119,8 +119,9 @@ def refuse_unseen(picked: Picked, known: Mapping[str, frozenset[Any]]) -> None:
         if unseen:
             value, row = min(unseen.items(), key=lambda item: item[1])
             raise InvalidInput(
-                f"column {name!r} holds {value!r} at {place.place(row)}, which is none of the "
-                f"{len(levels)} levels that were collected before: has the file changed?"
+                f"column {name!r} holds {value!r} at {place.place(row)}, which is none of its "
+                f"{len(levels)} levels: the file has changed since they were collected, or the "
+                "first batch of a stream did not know it"
             )
 
 

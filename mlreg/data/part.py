@@ -57,7 +57,7 @@ def reading(name: str, at: Callable[[], int] | None = None) -> Iterator[None]:
     except MlregError:
         raise
     except FileNotFoundError as error:
-        raise NoSuchFile(f"there is no {name}; check the path") from error
+        raise NoSuchFile(f"{name} is not there; check the path") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"{name} is not UTF-8 ({error.reason} in a column's name): save it as UTF-8"

@@ -239,7 +239,7 @@ def test_a_file_that_changes(tmp_path):
     with pytest.raises(ml.InvalidInput, match=r"a\.parquet' cannot be read"):
         ml.fit(source)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="there is no"):
+    with pytest.raises(FileNotFoundError, match=r"a\.parquet' is not there; check the path"):
         ml.fit(source)
 
 
