@@ -32,6 +32,7 @@ PAGES = sorted(HERE.glob("[0-9]-*.md"))
 NUMBER = re.compile(r"\d\.\d+")
 
 
+
 def load(path):
     """A file of this folder as a module."""
     spec = importlib.util.spec_from_file_location(f"derivations_{path.stem}", path)
