@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlreg import likelihood as likelihood
     from mlreg import verify as verify
     from mlreg.certificate import Certificate as Certificate
+    from mlreg.data.reader import read as read
     from mlreg.errors import DataNeeded as DataNeeded
     from mlreg.errors import InvalidInput as InvalidInput
     from mlreg.errors import InvalidType as InvalidType
@@ -64,6 +65,7 @@ _HOMES = {
     "fit": "mlreg.fitting",
     "likelihood": "",
     "load": "mlreg.estimate",
+    "read": "mlreg.data.reader",
     "stable_learning_rate": "mlreg.optimizers.sgd",
     "verify": "",
 }

@@ -5,15 +5,17 @@ status 2; an estimate that is not the MLE is exit status 1.
 """
 
 import argparse
+import glob
 import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import mlreg as ml
+from mlreg.data.levels import WholeColumns
 from mlreg.errors import InvalidInput, MlregError
 
 __all__ = ["main"]
@@ -66,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "data",
         metavar="DATA",
-        help="CSV, Parquet or Arrow file; or a shipped data set: " + ", ".join(ml.datasets.names()),
+        help="CSV, Parquet or Arrow file, or a folder or glob of them; or a shipped data set: "
+        + ", ".join(ml.datasets.names()),
     )
     data.add_argument(
         "formula",
@@ -145,13 +148,16 @@ def _optimizer(arguments: argparse.Namespace) -> Any:
 
 
 def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
-    """Formula, data and the options about rows."""
+    """Formula, data and the options about rows.
+
+    Files are read out of core, but for optimizers that go over the rows many times.
+    """
     name, formula = arguments.data, arguments.formula
     data: Any = name
     if name.lower() in ml.datasets.names() and not Path(name).exists():
         data = ml.datasets.load(name)
         formula = formula or data.formula
-    elif not Path(name).suffix and not Path(name).exists():
+    elif not Path(name).suffix and not Path(name).exists() and not glob.has_magic(name):
         raise InvalidInput(
             f"{name!r} is neither a file nor a shipped data set ({', '.join(ml.datasets.names())})"
         )
@@ -160,15 +166,25 @@ def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
     options = {
         k: getattr(arguments, k) for k in ("frequency_weights", "precision_weights", "missing")
     }
+    one_pass = getattr(arguments, "optimizer", "exact") == "exact"
+    if data is name and (one_pass or not Path(name).is_file()):
+        data = ml.read(name)
     return formula, data, options
+
+
+def _with_rows(arguments: argparse.Namespace, data: Any, job: Callable[[Any], Any]) -> Any:
+    """The job done out of core; or in memory, where a term of the formula needs whole columns."""
+    try:
+        return job(data)
+    except WholeColumns:
+        return job(arguments.data)
 
 
 def _fit(arguments: argparse.Namespace) -> int:
     formula, data, options = _data(arguments)
     optimizer = _optimizer(arguments)
-    result = ml.fit(
-        formula, data, optimizer=optimizer, rank_deficient=arguments.rank_deficient, **options
-    )
+    options |= {"optimizer": optimizer, "rank_deficient": arguments.rank_deficient}
+    result = _with_rows(arguments, data, lambda rows: ml.fit(formula, rows, **options))
     text = result.summary(arguments.level)
     if arguments.json:
         text = json.dumps(_jsonable(_fit_fields(result, arguments.level)), allow_nan=False)
@@ -181,7 +197,8 @@ def _fit(arguments: argparse.Namespace) -> int:
 def _certify(arguments: argparse.Namespace) -> int:
     formula, data, options = _data(arguments)
     params = _params(arguments.params)
-    result = ml.certify(params, formula, data, sigma=arguments.sigma, **options)
+    options["sigma"] = arguments.sigma
+    result = _with_rows(arguments, data, lambda rows: ml.certify(params, formula, rows, **options))
     if arguments.json:
         print(json.dumps(_jsonable(_certificate_fields(result)), allow_nan=False))
     else:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from mlreg.certificate import Certificate, certificate, least_squares, require_full_rank
 from mlreg.data.arrays import as_vector
 from mlreg.data.design import ArrayDesign, Design
+from mlreg.data.lazy import LazyTable
+from mlreg.data.progress import WatchedSource, shown
 from mlreg.data.sources import build_source, build_source_from_formula
+from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
 from mlreg.likelihood.blocks import ArraySource, CheckedSource, Source, to_numpy
@@ -44,6 +47,7 @@ def fit(
     precision_weights: Any = None,
     missing: Missing = "raise",
     rank_deficient: Literal["raise", "drop"] = "raise",
+    progress: bool | None = None,
 ) -> Fit: ...
 @overload
 def fit(
@@ -61,6 +65,7 @@ def fit(
     precision_weights: Any = None,
     missing: Missing = "raise",
     rank_deficient: Literal["raise", "drop"] = "raise",
+    progress: bool | None = None,
 ) -> Fit: ...
 def fit(
     X: Any,
@@ -77,12 +82,14 @@ def fit(
     precision_weights: Any = None,
     missing: Missing = "raise",
     rank_deficient: Literal["raise", "drop"] = "raise",
+    progress: bool | None = None,
 ) -> Fit:
     """Maximum-likelihood fit of y = Xβ + σ·ε.
 
     Three forms: ``fit(X, y)`` with arrays or dataframes; ``fit("y ~ x1 + C(group)",
-    data)`` with a formula and a dataframe, Arrow stream, table or path;
-    ``fit(source)`` with a design that is already built.
+    data)`` with a formula and a dataframe, Arrow stream, table or path (read
+    whole), or with what `read` opened (out of core); ``fit(source)`` with a design
+    that is already built.
 
     Parameters
     ----------
@@ -112,6 +119,9 @@ def fit(
     rank_deficient : "raise" or "drop"
         What to do with columns that are combinations of earlier ones: an error
         that names them, or leave them out, their coefficients NaN.
+    progress : bool, optional
+        Whether the passes over the data are shown on stderr; by default on a
+        terminal, for data that are not in memory.
 
     Returns
     -------
@@ -159,8 +169,9 @@ def fit(
         full, design = _of_statistics(X, columns, intercept, y, names, weights)
         source = full.source
     else:
-        source, design = _source(X, y, intercept, names, weights, missing)
-        full = LinearLikelihood.from_source(source, noise)
+        source, design = _source(X, y, intercept, names, weights, missing, progress)
+        watch = shown(progress, not isinstance(source, ArraySource))
+        full = LinearLikelihood.from_source(WatchedSource(source) if watch else source, noise)
     report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
@@ -205,7 +216,13 @@ def _of_statistics(
 
 
 def _source(
-    X: Any, y: Any, intercept: bool | None, names: Any, weights: dict[str, Any], missing: Missing
+    X: Any,
+    y: Any,
+    intercept: bool | None,
+    names: Any,
+    weights: dict[str, Any],
+    missing: Missing,
+    progress: bool | None = None,
 ) -> tuple[Source, Design]:
     """The rows of any of the three forms of ``fit``."""
     if isinstance(X, str):
@@ -216,6 +233,9 @@ def _source(
                 "a formula names its columns and says whether there is an intercept "
                 "('- 1' for none): leave out intercept= and names="
             )
+        if isinstance(y, LazyTable):
+            streamed = StreamedSource(y, X, missing=missing, progress=progress, **weights)
+            return streamed, streamed.design
         return build_source_from_formula(X, y, missing=missing, **weights)
     if isinstance(X, Source):
         gaps = None if missing == "raise" else missing
@@ -224,9 +244,11 @@ def _source(
                  if v is not None]  # fmt: skip
         if given:
             raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
+        if isinstance(X, StreamedSource):
+            return X, X.design
         source = X if isinstance(X, ArraySource) else CheckedSource(X)
         return source, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
-    if y is None or isinstance(y, str):
+    if y is None or isinstance(y, str) or isinstance(X, LazyTable):
         raise InvalidInput(
             "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
         )

@@ -187,3 +187,25 @@ def test_as_a_program_and_interrupted(tmp_path):
     out, err = child.communicate(timeout=20)
     assert (child.returncode, out, err) == (130, "", "mlreg: interrupted\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_files_are_read_out_of_core_and_whole_where_they_must(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{y},{x},{g}" for y, x, g in zip(*rng.normal(size=(2, 90)), "abc" * 30, strict=True)]
+    for name, part in (("1.csv", rows[:40]), ("2.csv", rows[40:])):
+        (tmp_path / name).write_text("\n".join(["y,x,g", *part]))
+    path = tmp_path / "1.csv"
+    status, out, err = run(capsys, "fit", tmp_path, "y ~ x + C(g)", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["n_rows"] == 90
+    whole = json.loads(run(capsys, "fit", str(tmp_path / "*"), "y ~ x + C(g)", "--json")[1])
+    assert whole == json.loads(out)
+    status, out, err = run(capsys, "fit", path, "y ~ center(x)", "--json")
+    assert (status, err) == (0, "")
+    slope = json.loads(out)["params"]["center(x)"]
+    params = f"--params={json.loads(out)['params']['Intercept']},{slope}"
+    assert run(capsys, "certify", path, "y ~ center(x)", params)[0] == 0
+    sgd = ["--optimizer", "sgd", "--learning-rate", "0.01", "--sampling", "replacement"]
+    assert run(capsys, "fit", path, "y ~ x", *sgd)[0] == 1
+    assert run(capsys, "fit", path, "y ~ x", "--optimizer", "scipy")[0] == 0
+    assert run(capsys, "fit", tmp_path, "y ~ x", "--optimizer", "scipy")[0] == 0

@@ -58,6 +58,9 @@ def test_laws_are_listed_with_statement_and_kind():
     [
         ("formulaic", "ml.fit('y ~ x', {'y': [1., 2, 4], 'x': [1., 2, 3]})", "mlreg[formula]"),
         ("pyarrow", "ml.fit('y ~ x', 'data.csv')", "mlreg[table]"),
+        ("pyarrow", "ml.read('data.csv')", "mlreg[table]"),
+        ("pyarrow", "ml.read(iter(()))", "mlreg[table]"),
+        ("formulaic", "ml.read('data.csv', 'y ~ x')", "mlreg[formula]"),
         ("pandas", "ml.fit([1., 2, 3], [1., 2, 4]).to_frame()", "pip install pandas"),
         ("hypothesis", "import mlreg.verify.strategies", "hypothesis"),
     ],

@@ -1,6 +1,6 @@
-"""The Arrow door: streams and files, read by pyarrow, as columns.
+"""The Arrow door: streams and files, read whole by pyarrow, as columns.
 
-This is the only module that imports pyarrow, and it does so when called.
+pyarrow is imported only when something is read.
 """
 
 import json
@@ -17,10 +17,14 @@ from mlreg.errors import InvalidInput, InvalidType, MissingDependency
 __all__ = [
     "ArrowColumns",
     "NoSuchFile",
+    "from_array",
     "has_pyarrow",
+    "one_line",
     "read_file",
+    "require_pyarrow",
     "stream_column",
     "stream_table",
+    "suffix_of",
 ]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -44,7 +48,8 @@ def has_pyarrow() -> bool:
     return True
 
 
-def _pyarrow(purpose: str) -> Any:
+def require_pyarrow(purpose: str) -> Any:
+    """Return pyarrow, or raise `MissingDependency`: ``purpose`` needs it."""
     try:
         import pyarrow
     except ImportError:
@@ -113,6 +118,15 @@ def from_arrow(values: Any) -> Column:
     return Unusable(f"values of Arrow type {kind}", len(values))
 
 
+def from_array(values: Any) -> Column:
+    """Convert a pyarrow Array, as of a record batch; float64 without nulls is not copied."""
+    import pyarrow as pa
+
+    if values.type == pa.float64() and not values.null_count:
+        return np.asarray(values.to_numpy())
+    return from_arrow(pa.chunked_array([values]))
+
+
 def _from_dictionary(values: Any) -> Column:
     codes: list[Any] = []
     position: dict[Any, int] = {}
@@ -128,7 +142,8 @@ def _from_dictionary(values: Any) -> Column:
     return Categories(joined, tuple(position))
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an error of Arrow says, on one line."""
     return " ".join(" ".join(map(str, error.args)).split())
 
 
@@ -142,12 +157,12 @@ def stream_table(data: Any) -> Any:
     InvalidType
         If the stream cannot be read as a table.
     """
-    pa = _pyarrow("reading an Arrow stream")
+    pa = require_pyarrow("reading an Arrow stream")
     try:
         table = pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidType(
-            f"{type(data).__name__} cannot be read as a table through Arrow: {_one_line(error)}"
+            f"{type(data).__name__} cannot be read as a table through Arrow: {one_line(error)}"
         ) from error
     about = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in about.get("index_columns", ()) if isinstance(name, str)]
@@ -162,15 +177,26 @@ def stream_column(data: Any) -> Column:
     InvalidType
         If pyarrow cannot read it.
     """
-    pa = _pyarrow("reading an Arrow stream")
+    pa = require_pyarrow("reading an Arrow stream")
     try:
         if hasattr(data, "__arrow_c_stream__"):
             return from_arrow(pa.chunked_array(data))
         return from_arrow(pa.chunked_array([pa.array(data)]))
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidType(
-            f"{type(data).__name__} cannot be read as a column through Arrow: {_one_line(error)}"
+            f"{type(data).__name__} cannot be read as a column through Arrow: {one_line(error)}"
         ) from error
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The suffix by which a file is read, in small letters; an error where there is none."""
+    name = os.fspath(path)
+    suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), None)
+    if suffix is None:
+        raise InvalidInput(
+            f"{name!r} has no suffix that mlreg reads: it reads {', '.join(SUFFIXES)}"
+        )
+    return suffix
 
 
 def read_file(path: str | os.PathLike[str]) -> Any:
@@ -187,19 +213,16 @@ def read_file(path: str | os.PathLike[str]) -> Any:
         Without pyarrow.
     """
     file = Path(path)
-    name = file.name.lower()
-    suffix = next((s for s in SUFFIXES if name.endswith(s)), None)
     if file.is_dir():
-        raise InvalidInput(f"{str(path)!r} is a folder: name a file")
-    if suffix is None:
         raise InvalidInput(
-            f"{str(path)!r} has no suffix that mlreg reads: it reads {', '.join(SUFFIXES)}"
+            f"{str(path)!r} is a folder: name a file, or give mlreg.read({str(path)!r})"
         )
+    suffix = suffix_of(path)
     if not file.exists():
         raise NoSuchFile(f"there is no file {str(path)!r}; check the path")
     if file.stat().st_size == 0:
         raise InvalidInput(f"the file {str(path)!r} is empty")
-    pa = _pyarrow(f"reading {suffix} files")
+    pa = require_pyarrow(f"reading {suffix} files")
     try:
         if suffix == ".parquet":
             import pyarrow.parquet
@@ -215,7 +238,7 @@ def read_file(path: str | os.PathLike[str]) -> Any:
             convert_options=csv.ConvertOptions(null_values=list(NULLS), strings_can_be_null=True),
         )
     except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(f"the file {str(path)!r} cannot be read: {_one_line(error)}") from error
+        raise InvalidInput(f"the file {str(path)!r} cannot be read: {one_line(error)}") from error
 
 
 def _read_ipc(file: Path) -> Any:

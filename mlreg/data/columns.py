@@ -243,6 +243,16 @@ def _unchanged_by_float64(a: NDArray[Any]) -> NDArray[np.bool_] | None:
     return np.asarray(same)
 
 
+def warn_of_integers(what: str) -> None:
+    """Warn that some integers of ``what`` have no float64 of their own."""
+    warnings.warn(
+        f"integers beyond 2**53 change when read as float64: some of {what}; "
+        "subtract an offset first to keep their digits",
+        NumericalWarning,
+        stacklevel=4,
+    )
+
+
 def _warn_of_change(
     changed: NDArray[np.bool_], dtype: np.dtype[Any], what: str, names: Sequence[str] | None
 ) -> None:

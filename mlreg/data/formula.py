@@ -18,7 +18,14 @@ from mlreg.data.state import decode, encode
 from mlreg.data.table import Table, as_table
 from mlreg.errors import InvalidInput, InvalidType
 
-__all__ = ["FormulaDesign", "fit_formula", "rows_with_gaps"]
+__all__ = [
+    "FormulaDesign",
+    "fit_formula",
+    "frame_of",
+    "has_intercept",
+    "response_of",
+    "rows_with_gaps",
+]
 
 F64 = NDArray[np.float64]
 Levels = tuple[Any, ...] | None  # of a column; None where it is a number
@@ -90,11 +97,12 @@ class FormulaDesign:
             raise InvalidInput(
                 f"missing values in the new data: {describe_gaps(gaps)}; mend or remove those rows"
             )
-        X = self._rows(frame_of(table, self.columns))
+        X = self.rows(frame_of(table, self.columns))
         refuse_nonfinite(X, self.names, np.arange(table.n_rows))
         return X
 
-    def _rows(self, frame: Any) -> F64:
+    def rows(self, frame: Any) -> F64:
+        """Rows of the design for a frame of `frame_of`, shape (m, p), not looked at."""
         parsed = parse(self.formula, self.columns)
         # A saved formula is a stranger's: only columns and known functions are evaluated.
         columns_of(parsed.terms, list(self.columns), self.formula)
@@ -185,14 +193,14 @@ def fit_formula(
         _refuse_numerals(table.columns[name], both[name], rows, name)
     frame = frame_of(table, both, rows)
     response = str(parsed.response[0])
-    y = _response(parsed, frame, formula)
+    y = response_of(parsed, frame, formula)
     refuse_nonfinite(y[:, None], (response,), rows)
     made = evaluate(parsed.terms, frame, formula, {}, {})
     refuse_nonfinite(made.matrix, made.names, rows)
     design = FormulaDesign(
         formula=formula,
         names=made.names,
-        intercept=any(_is_constant(term) for term in parsed.terms),
+        intercept=has_intercept(parsed),
         response=response,
         columns={name: both[name] for name in used},
         transforms=made.transforms,
@@ -204,8 +212,12 @@ def fit_formula(
     return design, made.matrix, y
 
 
-def _is_constant(term: Any) -> bool:
-    return all(factor.eval_method.value == "literal" for factor in term.factors)
+def has_intercept(parsed: Parsed) -> bool:
+    """Whether a term of the right-hand side is a constant."""
+    return any(
+        all(factor.eval_method.value == "literal" for factor in term.factors)
+        for term in parsed.terms
+    )
 
 
 def rows_with_gaps(table: Table, names: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
@@ -324,7 +336,7 @@ def _codes(column: Column, levels: tuple[Any, ...], name: str) -> NDArray[np.int
     return codes
 
 
-def _response(parsed: Parsed, frame: Any, formula: str) -> F64:
+def response_of(parsed: Parsed, frame: Any, formula: str) -> F64:
     """Evaluate the left-hand side, shape (m,)."""
     made = evaluate(parsed.response, frame, formula, {}, {})
     name = str(parsed.response[0])
@@ -348,7 +360,7 @@ def _row_bound(design: FormulaDesign, frame: Any, X: F64) -> tuple[str, ...]:
     bound = np.zeros(X.shape[1], dtype=bool)
     for i in sorted({0, n // 4, n // 2, 3 * n // 4, n - 1}):
         try:
-            alone = design._rows(frame.iloc[[i]].reset_index(drop=True))[0]
+            alone = design.rows(frame.iloc[[i]].reset_index(drop=True))[0]
         except InvalidInput:
             return design.names
         bound |= ~(np.abs(alone - X[i]) <= 1e-8 * scale)

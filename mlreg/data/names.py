@@ -6,10 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mlreg.data.table import suggest
 from mlreg.errors import InvalidInput, InvalidType, MissingDependency
 
-__all__ = ["Parsed", "bare_columns", "columns_of", "parse", "reads_other_rows", "require_formulaic"]
+__all__ = [
+    "Parsed",
+    "bare_columns",
+    "beyond_its_row",
+    "categorised",
+    "columns_of",
+    "parse",
+    "plain_columns",
+    "reads_other_rows",
+    "require_formulaic",
+]
+
+BY_ROW = {"log", "log10", "log2", "exp", "exp10", "exp2", "I"}
+"""Functions of formulas whose value in a row needs that row alone; so do NumPy's ufuncs."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,85 @@ def bare_columns(terms: Any, available: Sequence[str]) -> list[str]:
                 bare.add(quoted.get(node.id, node.id))
             todo.extend(ast.iter_child_nodes(node))
     return [name for name in available if name in bare]
+
+
+def plain_columns(terms: Any) -> list[str] | None:
+    """Columns of the terms, in order, where each term is one column by its name; else None.
+
+    The intercept is left out.
+    """
+    found = []
+    for term in terms:
+        kinds = [factor.eval_method.value for factor in term.factors]
+        if kinds == ["lookup"]:
+            found.append(str(term.factors[0].expr))
+        elif kinds != ["literal"] or str(term) != "1":
+            return None
+    return found
+
+
+def categorised(terms: Any) -> list[str]:
+    """Columns that are the first argument of C()."""
+    found: list[str] = []
+    for expression, is_code in _expressions(terms):
+        if is_code:
+            tree, quoted = _tree(expression)
+            calls = (n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args)
+            found += [n for c in calls if _calls(c, "C") and (n := _column(c.args[0], quoted))]
+    return list(dict.fromkeys(found))
+
+
+def beyond_its_row(terms: Any) -> str | None:
+    """The first factor whose value in a row might depend on other rows; None where there is none.
+
+    Only what is known not to is let through: arithmetic, comparisons, the
+    functions in `BY_ROW`, elementwise functions of NumPy, and C() of a column.
+    """
+    for expression, is_code in _expressions(terms):
+        if is_code and not _stays_in_row(_tree(expression)[0]):
+            return expression
+    return None
+
+
+def _stays_in_row(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        if _calls(node, "C"):
+            return bool(node.args) and _column(node.args[0], {}) is not None
+        return _is_by_row(node.func) and all(
+            _stays_in_row(part) for part in [*node.args, *(k.value for k in node.keywords)]
+        )
+    if isinstance(node, ast.Attribute):  # np.pi; a method could do anything
+        return ast.unparse(node) in ("np.pi", "np.e", "np.inf", "np.nan")
+    allowed = (
+        ast.Expression, ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Compare,
+        ast.operator, ast.unaryop, ast.cmpop, ast.expr_context,
+    )  # fmt: skip
+    # a @ b sums over the rows
+    return (
+        isinstance(node, allowed)
+        and not isinstance(node, ast.MatMult)
+        and all(map(_stays_in_row, ast.iter_child_nodes(node)))
+    )
+
+
+def _is_by_row(function: ast.expr) -> bool:
+    if isinstance(function, ast.Name):
+        return function.id in BY_ROW
+    if not (isinstance(function, ast.Attribute) and ast.unparse(function.value) == "np"):
+        return False
+    found = getattr(np, function.attr, None)
+    return function.attr in ("where", "clip") or (
+        isinstance(found, np.ufunc) and found.signature is None
+    )
+
+
+def _calls(node: ast.Call, name: str) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _column(node: ast.expr, quoted: dict[str, str]) -> str | None:
+    """The column that an expression is, by its bare name; None where it is more than that."""
+    return quoted.get(node.id, node.id) if isinstance(node, ast.Name) else None
 
 
 def _expressions(terms: Any) -> list[tuple[str, bool]]:

@@ -67,7 +67,14 @@ def suggest(name: str, columns: Iterable[str]) -> str:
 def is_frame(data: Any) -> bool:
     """Whether the object is a table of named columns by its methods: a dataframe or a stream."""
     if type(data).__name__ == "LazyFrame":
-        raise InvalidType("the LazyFrame has no rows yet: give its .collect()")
+        raise InvalidType(
+            "the LazyFrame has no rows yet: give its .collect(), or mlreg.read(frame) for a formula"
+        )
+    if type(data).__name__ == "LazyTable":
+        raise InvalidType(
+            "a table that is read lazily can be fitted by a formula, fit('y ~ x', table), and not "
+            "used here: give a dataframe, or the path of a file, which is read whole"
+        )
     if hasattr(data, "__arrow_c_stream__"):
         return hasattr(data, "columns") or hasattr(data, "schema")
     return hasattr(data, "columns") and hasattr(data, "to_numpy")

@@ -61,8 +61,14 @@ def as_float(xp: Any, a: Array) -> Array:
     return a if a.dtype in (xp.float64, xp.complex128) else xp.astype(a, xp.float64)
 
 
-def check_weights(w: np.ndarray[Any, np.dtype[np.float64]], kind: str) -> None:
-    """Raise for weights that are none; ``kind`` is "frequency" or "precision"."""
+def check_weights(
+    w: np.ndarray[Any, np.dtype[np.float64]], kind: str, *, some: bool = False, first_row: int = 0
+) -> None:
+    """Raise for weights that are none; ``kind`` is "frequency" or "precision".
+
+    All of them zero is an error, too, unless these are only ``some`` of the weights, those
+    from row ``first_row`` on.
+    """
     whole = kind == "frequency"
     bad = ~np.isfinite(w) | (w < 0) | (((w != np.floor(w)) | (w > 2**53)) if whole else False)
     if bad.any():
@@ -70,10 +76,10 @@ def check_weights(w: np.ndarray[Any, np.dtype[np.float64]], kind: str) -> None:
         raise InvalidInput(
             f"{kind}_weights must be finite and not negative"
             f"{', whole numbers up to 2**53' * whole}: "
-            f"{int(bad.sum())} are not, first {w[first]:g} at row {first}"
+            f"{int(bad.sum())} are not, first {w[first]:g} at row {first_row + first}"
             + ("; for variances sigma**2/w use precision_weights" if whole else "")
         )
-    if w.size and not w.any():
+    if w.size and not w.any() and not some:
         raise InvalidInput(f"all {kind}_weights are zero: no row is left")
 
 
@@ -112,6 +118,11 @@ class Source(Protocol):
         it is only known after a pass.
     rereadable : bool
         Whether `blocks` can be called more than once.
+
+    Notes
+    -----
+    A source that says ``checked = True`` is trusted: its blocks are float64 and
+    finite, and its weights positive. Others are looked at, block by block.
     """
 
     names: tuple[str, ...]

@@ -126,6 +126,7 @@ class LinearLikelihood:
 
     def _bind(self, source: Source, noise: Noise | None) -> None:
         trusted = isinstance(source, (ArraySource, CheckedSource, SelectedSource))
+        trusted = trusted or getattr(source, "checked", False)
         self.source = source if trusted else CheckedSource(source)
         self.noise: Noise = Gaussian() if noise is None else noise
         self.reads = 0
@@ -209,7 +210,10 @@ class LinearLikelihood:
     ) -> Iterator[Block]:
         """Blocks of the source, as `Source.blocks` gives them; counted as one pass."""
         if self.reads and not self.source.rereadable:
-            raise InvalidInput("this source can be read only once, and it has been read")
+            raise InvalidInput(
+                "this source can be read only once, and it has been read: what needs its rows "
+                "again (SGD, Scipy, residuals) needs a source that can be read again"
+            )
         self.reads += 1
         return self.source.blocks(size, rng)
 
