@@ -82,7 +82,7 @@ def projection():
     ax.plot(*at(y), "o", color="black", markersize=5)
     words = (
         (y, (0, 9), "$y$", "black", "center"),
-        (near, (-14, -20), r"$X\hat{\beta} = Hy$", BLUE, "center"),
+        (near, (-14, -20), r"$X\hat{\beta} = Py$", BLUE, "center"),
         (other, (9, -4), r"$X\beta$", GREEN, "left"),
         ((near + y) / 2, (-8, 4), r"$y - X\hat{\beta}$", RED, "right"),
         ((near + other) / 2, (-2, -27), r"$X(\beta - \hat{\beta})$", GREEN, "center"),

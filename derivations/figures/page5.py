@@ -48,7 +48,7 @@ def loss_and_distance():
     )  # fmt: skip
     right.axhline(CONVERGED, color=GREEN, linestyle="--", linewidth=1.3)
     right.text(30, CONVERGED * 0.85, "converged", color=GREEN, ha="right", va="top")
-    right.text(30, 1.5, "the noise of minibatches", color=GREY, ha="right")
+    right.text(30, 1.5, "minibatch noise", color=GREY, ha="right")
     right.set(title="distance from the MLE", xlabel="epoch", ylim=(0.04, 4e4))
     right.yaxis.set_major_formatter(FuncFormatter(_plain))
     right.set_yticks([0.1, 1, 10, 100, 1000, 10000])
@@ -177,12 +177,13 @@ def coverage_of_a_shifted_interval():
     from_ten = np.array([_t(10, -low) - _t(10, -high) for low, high in ten])
     fixed = noise.cdf(q - d) - noise.cdf(-q - d)
     worst = np.maximum(2 * noise.cdf(q - d) - 1, 0)
-    right.plot(d, 100 * from_ten, color=GREEN, linestyle="-.", label="$n - p = 10$")
+    right.plot(d, 100 * from_ten, color=GREEN, linestyle="-.", label="$n - p = 10$, case 1")
     right.plot(d, 100 * fixed, color=BLUE, label=r"$\sigma$ known")
-    right.plot(d, 100 * worst, color=PURPLE, linestyle="--", label="away from the truth")
-    right.plot([CONVERGED], [94.9], "s", color=RED, markersize=5)
+    right.plot(d, 100 * worst, color=PURPLE, linestyle="--", label=r"$\sigma$ known, case 3")
+    at = 100 * (noise.cdf(np.array([q - CONVERGED])) - noise.cdf(np.array([-q - CONVERGED])))
+    right.plot([CONVERGED], at, "s", color=RED, markersize=5)
     right.set(title="coverage in per cent", xlabel="$d$", ylim=(0, 100), xlim=(-0.1, 5))
-    right.legend(loc="upper right")
+    right.legend(loc="upper right", handlelength=1.7, borderaxespad=0)
     return figure
 
 
