@@ -152,7 +152,7 @@ class SufficientStatistics:
     def likelihood(
         self, columns: Sequence[str] | None = None, *, intercept: bool | None = None
     ) -> LinearLikelihood:
-        """Gaussian likelihood of some of the columns, without rows.
+        """Gaussian likelihood of some of the columns, without rows, Eq. (7.8).
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ A Gram matrix AᵀA is the fastest way to fold rows together, and loses half of 
 digits where the columns are nearly collinear. Here the columns are made nearly
 orthogonal first: with a triangle T that is known from the first rows, W = A T⁻¹
 is well conditioned, and then WᵀW loses nothing. Its Cholesky factor times T is
-the triangle of A. A block that breaks the condition is folded by QR, and T is
+the triangle of A, Eq. (7.3). A block that breaks the condition is folded by QR, and T is
 made anew.
 """
 
@@ -62,11 +62,12 @@ class Fold:
     def _flush(self) -> None:
         block = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting = []
-        if not len(block):
-            return
-        if self._gram is None and self._closed.n_rows >= 4 * self.k:
+        enough = 4 * self.k  # rows that T is made of: more by QR would only cost time
+        if len(block) > enough and not self._closed.n_rows:
+            self._closed, block = of(block[:enough]), block[enough:]
+        if self._gram is None and self._closed.n_rows >= enough:
             self._gram = _Gram.on(self._closed)
-        if self._gram is None or not self._gram.add(block):
+        if len(block) and (self._gram is None or not self._gram.add(block)):
             self._closed, self._gram = merge(self._total(), of(block)), None
 
     def _total(self) -> Triangle:
@@ -74,7 +75,7 @@ class Fold:
 
 
 def fold(blocks: Iterable[F64], k: int) -> Triangle:
-    """Triangle of all rows of some blocks, each of shape (m, k), finite: Eq. (2.7), repeated."""
+    """Triangle of all rows of some blocks, each of shape (m, k), finite: Eqs. (2.7) and (7.3)."""
     folding = Fold(k)
     for block in blocks:
         folding.add(block)
@@ -121,11 +122,13 @@ class _Gram:
     def triangle(self) -> Triangle:
         """The triangle of everything added, its base included."""
         G, size, there = _unit(self.G)
-        smallest = float(np.linalg.eigvalsh(G, UPLO="U")[0])
         root, _ = lapack.dpotrf(G)
+        inverse, _ = lapack.dtrtri(root)
+        # λ of Eq. (7.4), from below: ‖A‖₂² is at most the product of the 1- and the ∞-norm
+        smallest = 1 / (np.linalg.norm(inverse, 1) * np.linalg.norm(inverse, np.inf))
         R = np.triu(root * (size * there)) @ self.T
         k = len(R)
-        # Eq. (7.x): what the solve and the product lose, and what the Gram matrix does
+        # Eq. (7.4): what the solve and the product lose, and what the Gram matrix does
         solve = 2 * k * np.sqrt(k / smallest) * U
         gram = k * (self.longest + self.n_calls + k + 3) * U / smallest
         return Triangle(
@@ -138,11 +141,15 @@ class _Gram:
 
     def _light_solve(self, block: F64) -> F64:
         """(A T⁻¹)ᵀ for a T that centres and scales the regressors: no more than two passes."""
-        T, scale = self.T, np.diagonal(self.T)
-        W = np.empty_like(block, order="C")
-        np.divide(block, scale, out=W)
-        W[:, 1:-1] -= W[:, :1] * (T[0, 1:-1] / scale[1:-1])
-        W[:, -1] -= W[:, :-1] @ (T[:-1, -1] / scale[-1])
+        T, scale, W = self.T, np.diagonal(self.T), np.empty(block.shape)
+        first = block[:, 0] / scale[0]
+        if (first == first[0]).all():  # an intercept
+            np.subtract(block[:, 1:], first[0] * T[0, 1:], out=W[:, 1:])
+        else:
+            np.subtract(block[:, 1:], np.outer(first, T[0, 1:]), out=W[:, 1:])
+        W[:, 0] = first
+        W[:, 1:] /= scale[1:]
+        W[:, -1] -= W[:, 1:-1] @ (T[1:-1, -1] / scale[-1])
         return np.asarray(W.T)
 
 

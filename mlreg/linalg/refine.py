@@ -8,7 +8,7 @@ that the size of the last step is a bound on what is left: a bound from what was
 found, and not from the worst case.
 
 Numbers of double-double precision are pairs of float64, a value and a remainder;
-their sums and products follow Dekker and Knuth.
+their sums and products are exact, Eq. (7.7), and follow Dekker and Knuth.
 """
 
 import math
@@ -33,7 +33,7 @@ STEPS = 5
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A refined solution and a bound on what is left of its error.
+    """A refined solution, Eq. (7.5), and a bound on what is left of its error, Eq. (7.6).
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Refined:
 
 
 def contraction(R: F64, inverse: F64, epsilon: float) -> float:
-    """Factor by which a step with this triangle shrinks an error at least; infinite beyond ½.
+    """Factor by which a step with this triangle shrinks an error, Eq. (7.5); infinite beyond ½.
 
     R is exact for columns changed by a relative ``epsilon``, so that RᵀR differs
     from XᵀX by at most ρ = 2κ + κ² in R's own metric, κ = ε√p‖R⁻¹‖ at unit columns.
@@ -78,7 +78,7 @@ def refine(
     *,
     doubled: bool,
 ) -> Refined | None:
-    """Refine a solution until its last step is below its rounding; None where that cannot work.
+    """Refine a solution, Eq. (7.5), until its last step is below its rounding; or None.
 
     Parameters
     ----------
@@ -96,6 +96,11 @@ def refine(
     doubled : bool
         In double-double precision, else in double precision with short sums: one
         step, at little more than the cost of reading the data.
+
+    Returns
+    -------
+    Refined or None
+        None where the triangle is not accurate enough for a step to help.
     """
     rho, p = contraction(R, inverse, epsilon), len(R)
     if not math.isfinite(rho):
@@ -126,7 +131,7 @@ def refine(
 
 
 def refine_spread(rows: Rows, R: F64, inverse: F64, epsilon: float) -> F64 | None:
-    """√Gⱼⱼ of G = (XᵀX)⁻¹, shape (p,), to the last digit; None where that cannot work."""
+    """√Gⱼⱼ of Eq. (2.11), shape (p,), refined to the last digit; None where that cannot work."""
     rho, p = contraction(R, inverse, epsilon), len(R)
     if not math.isfinite(rho):
         return None

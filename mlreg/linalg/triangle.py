@@ -62,7 +62,7 @@ class Triangle:
 
 
 def select(triangle: Triangle, columns: Sequence[int]) -> Triangle:
-    """Triangle of some of the columns, in the order given; no data is needed."""
+    """Triangle of some of the columns, in the order given, Eq. (7.8); no data is needed."""
     keep = list(columns)
     return _of_triangles([triangle], triangle.exponent[keep], [triangle.R[:, keep]])
 
@@ -73,7 +73,7 @@ def empty(k: int) -> Triangle:
 
 
 def of(block: F64) -> Triangle:
-    """Triangle of a block of rows, shape (m, k), finite, by Householder QR."""
+    """Triangle of a block of rows, shape (m, k), finite, by Householder QR, Eq. (7.1)."""
     m, k = block.shape
     largest = np.abs(block).max(axis=0, initial=0.0)
     exponent = np.where(largest > 0, np.frexp(largest)[1], ZERO).astype(np.int64)
