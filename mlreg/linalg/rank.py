@@ -7,14 +7,16 @@ by their smallest singular value. Nothing here reads the data: all
 comes from the triangle.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.linalg.triangle import qr_triangle, solve_upper, unit_columns
+from mlreg.linalg.triangle import norm, qr_triangle, solve_upper, unit_columns
 
 __all__ = ["Dependence", "RankReport", "rank_report"]
 
@@ -152,11 +154,11 @@ def _smallest(columns: F64) -> float:
     if not k:
         return 1.0
     if k > 32 and columns.shape[0] == k and np.diagonal(columns).all():
-        v: F64 = np.random.default_rng(0).standard_normal(k)
+        v: Any = np.random.default_rng(0).standard_normal(k)
         for _ in range(10):  # inverse iteration: never below the smallest, and soon near it
-            v = solve_upper(columns, np.asarray(v / np.linalg.norm(v)), transpose=True)
-            v = solve_upper(columns, v)
-        found = float(1 / np.sqrt(np.linalg.norm(v)))
+            half = solve_upper(columns, v / norm(v), transpose=True)
+            v = solve_upper(columns, half)
+        found = 1 / math.sqrt(norm(v))
         if found > 1e-3:
             return found
     return float(np.linalg.svd(columns, compute_uv=False)[-1])

@@ -120,7 +120,8 @@ def refine(
         high, low = _fast_two_sum(*_two_sum(high, inverse @ whitened), low)
         step = norm(whitened)
         left = rho / (1 - rho) * step
-        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise)
+        # the noise is a worst case: one step into it costs little and may still help
+        known = np.maximum(0.25 * U * np.abs(high[:, 0]), 1e-3 * noise)
         if not doubled or (left * spread <= known).all():
             break
     norm_r = math.sqrt(max(squares - step * step, 0.0))
