@@ -16,10 +16,11 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Exact:
-    """Least squares by Householder QR of [X y], block by block, Eq. (2.6).
+    """Least squares by the triangle of [X y], folded block by block, Eqs. (2.6) and (7.3).
 
-    The MLE of the Gaussian model in one pass over the data, without normal
-    equations; a second pass certifies it.
+    The MLE of the Gaussian model in one pass over the data, never from normal
+    equations of the raw columns. Small problems, and those where rounding could
+    matter, are refined in another pass, Eq. (7.5).
 
     Examples
     --------
