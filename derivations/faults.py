@@ -95,6 +95,20 @@ CODE = [
     ("6.6", "certificate.LeastSquares.params"),
     ("6.6", "estimate.Fit.rss"),
     ("6.7", "likelihood.linear.LinearLikelihood.hessian"),
+    ("7.1", "linalg.triangle.qr_triangle"),
+    ("7.1", "linalg.triangle.of"),
+    ("7.2", "linalg.triangle.qr_triangle"),
+    ("7.2", "linalg.rank.rank_report"),
+    ("7.3", "linalg.fold.fold"),
+    ("7.3", "linalg.fold._Gram.triangle"),
+    ("7.4", "linalg.fold._Gram.triangle"),
+    ("7.5", "linalg.refine.contraction"),
+    ("7.5", "linalg.refine.refine"),
+    ("7.6", "linalg.refine.refine"),
+    ("7.7", "linalg.refine._two_sum"),
+    ("7.7", "linalg.refine._two_product"),
+    ("7.8", "linalg.triangle.select"),
+    ("7.8", "inference.anova.anova"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
@@ -124,6 +138,9 @@ CHECKS = [
     ("6-network.md", "stacked = sp.Matrix([by_b, *by_w])", "stacked = sp.Matrix([-by_b, *by_w])"),
     ("6-network.md", "H = np.tanh(inputs", "H = 0.5 + np.tanh(inputs"),
     ("6-network.md", "per_row = point", "per_row = 2 * point"),
+    ("7-exact.md", "unit = W * sp.diag(*(1 / v.norm()", "unit = W * sp.diag(*(2 / v.norm()"),
+    ("7-exact.md", "relative = max(D[", "relative = 0.01 * max(D["),
+    ("7-exact.md", "r = y - inside *", "r = y + inside *"),
 ]
 
 

@@ -26,7 +26,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
-from mlreg.linalg.refine import Part, Refined, refine, refine_spread
+from mlreg.linalg.refine import Part, Refined, contraction, refine, refine_spread
 from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
@@ -45,6 +45,9 @@ SMALL = 10**5
 
 TINY = 2000
 """Numbers in X up to which the standard errors are refined too."""
+
+LOSSY = 1e-11
+"""Relative error of standard errors, at worst, from which on more of them are refined."""
 
 DOUBTFUL = 0.01
 """Standard errors of rounding, at worst, from which on it is refined whatever it costs."""
@@ -70,8 +73,8 @@ class Certificate:
         was given to be judged.
     rounding : ndarray, shape (p,)
         Bound on the rounding error of the MLE that these distances are taken
-        from. Infinite where it bounds nothing; NaN for data that fit perfectly, whose
-        standard errors are zero.
+        from, Eqs. (5.7) and (7.6). Infinite where it bounds nothing; NaN for data that
+        fit perfectly, whose standard errors are zero.
     refined : bool
         Whether that bound was found, by a refinement pass, and not a worst case.
     exact : bool
@@ -167,10 +170,7 @@ class LeastSquares:
 
     @property
     def residual_bound(self) -> float:
-        """Norm of a residual that rounding alone can produce."""
-        if self.refined is None:
-            return residual_bound(self.R, self.beta, self.norm_y, self.triangle.epsilon)
-        # the residual is known; y itself may have been computed, one rounding for each term
+        """Norm of a residual that is rounding: y may have been computed, a rounding for a term."""
         return residual_bound(self.R, self.beta, self.norm_y, (len(self.beta) + 2) * U)
 
     @cached_property
@@ -181,6 +181,8 @@ class LeastSquares:
         if self.refined is not None:
             return self.refined.bound / self.s
         size = (self.beta, self.norm_y, self.norm_r)
+        if self.norm_r <= residual_bound(self.R, *size[:2], self.triangle.epsilon):
+            return np.full(len(self.beta), np.inf)  # the residual itself may be rounding
         return coefficient_bound(self.R, *size, self.triangle.epsilon) / self.s
 
     @property
@@ -190,11 +192,11 @@ class LeastSquares:
 
     @cached_property
     def perfect(self) -> bool:
-        """Whether the residuals are within their rounding bound, so that σ̂ is no estimate.
+        """Whether the residuals are no more than rounding, so that σ̂ is no estimate.
 
-        A residual above a millionth of the response is never called perfect: nearly
-        collinear columns can push the worst-case bound up there, and then it is
-        the certificate's `rounding` that has something to say.
+        Where the residual is above that and within the worst case of the fold, it is
+        not known which; then the certificate's `rounding` is infinite. A residual above
+        a millionth of the response is never called perfect.
         """
         limit = min(self.residual_bound, 1e-6 * self.norm_y)
         return self.df_resid <= 0 or self.norm_r <= limit
@@ -289,23 +291,26 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
             X = scale_columns(to_numpy(block.X), -exponent[:-1])
             yield X, scale_columns(to_numpy(block.y), -exponent[-1]), weights
 
-    numbers, epsilon = ls.triangle.n_rows * len(ls.beta), ls.triangle.epsilon
+    p, epsilon = len(ls.beta), ls.triangle.epsilon
+    numbers = ls.triangle.n_rows * p
     small = numbers <= SMALL
-    kept = list(rows()) if small else []
 
     def given() -> Iterable[Part]:
         return kept if small else rows()
 
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # what overflows is not refined
+        kept = list(rows()) if small else []
         for doubled in (True,) if small else (False, True):
             if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
                 found = (ls.R, ls.inverse, ls.beta, ls.norm_y, epsilon)
                 refined = refine(given, *found, doubled=doubled)
                 if refined is not None:
                     ls = LeastSquares(ls.triangle, ls.n_rows, refined.beta, ls.rank, refined)
-        if ls.refined is not None and numbers <= TINY:
-            spread = refine_spread(given, ls.R, ls.inverse, epsilon)
-            ls = replace(ls, refined=replace(ls.refined, spread=spread))
+        # in less favourable cases standard errors lose digits before the coefficients do
+    lossy = ls.refined is not None and contraction(ls.R, ls.inverse, epsilon) > LOSSY
+    if ls.refined is not None and (numbers <= TINY or (lossy and numbers * p <= SMALL * 20)):
+        spread = refine_spread(given, ls.R, ls.inverse, epsilon)
+        ls = replace(ls, refined=replace(ls.refined, spread=spread))
     return ls
 
 
@@ -316,8 +321,8 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
         names = likelihood.source.names
         if report.n_rows < len(names):
             why = (
-                f"{report.n_rows} rows cannot determine {len(names)} coefficients. "
-                "Add rows, or remove"
+                f"{report.n_rows} row{'s' * (report.n_rows != 1)} cannot determine "
+                f"{len(names)} coefficients. Add rows, or remove"
             )
         else:
             why = (

@@ -192,9 +192,10 @@ class Fit:
         """
         if kind != "expected":
             raise InvalidInput(f"kind must be 'expected', the only one so far; not {kind!r}")
-        rows = np.array(
-            [self.least_squares.unscale(c) for c in (self.least_squares.inverse * self._s).T]
-        ).T
+        ls = self.least_squares
+        # its diagonal are the refined standard errors, where there are any
+        exact = ls.spread / np.linalg.norm(ls.inverse, axis=1) * self._s
+        rows = np.array([ls.unscale(c) for c in (ls.inverse * exact[:, None]).T]).T
         full = np.full((len(self.names),) * 2, np.nan)
         kept = list(self.rank_report.kept)
         with np.errstate(over="ignore"):
@@ -390,7 +391,10 @@ class Fit:
 
     def _rows(self) -> Any:
         if self.source is None:
-            raise DataNeeded("this fit was loaded without its rows: use predict(X) on the data")
+            raise DataNeeded(
+                "this fit is without its rows (loaded, or made from sufficient statistics): use "
+                "predict(X) on the data"
+            )
         kept = self.rank_report.kept
         source = SelectedSource(self.source, kept) if self.rank_report.dependent else self.source
         for block in source.blocks():

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from mlreg.certificate import Certificate, certificate, least_squares, require_full_rank
 from mlreg.data.arrays import as_vector
 from mlreg.data.design import ArrayDesign, Design
-from mlreg.data.lazy import LazyTable
+from mlreg.data.front import source_of
 from mlreg.data.progress import WatchedSource, shown
-from mlreg.data.sources import build_source, build_source_from_formula
-from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
-from mlreg.likelihood.blocks import ArraySource, CheckedSource, Source, to_numpy
+from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.rank import RankReport
@@ -169,7 +167,7 @@ def fit(
         full, design = _of_statistics(X, columns, intercept, y, names, weights)
         source = full.source
     else:
-        source, design = _source(X, y, intercept, names, weights, missing, progress)
+        source, design = source_of(X, y, intercept, names, weights, missing, progress)
         watch = shown(progress, not isinstance(source, ArraySource))
         full = LinearLikelihood.from_source(WatchedSource(source) if watch else source, noise)
     report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
@@ -212,63 +210,27 @@ def _of_statistics(
         raise InvalidInput(f"sufficient statistics hold their design: leave out {', '.join(given)}")
     likelihood = stats.likelihood(columns, intercept=intercept)
     kept = tuple(likelihood.source.names)
+    if stats.design is not None and kept == stats.names:
+        return likelihood, stats.design
     return likelihood, ArrayDesign(kept, "Intercept" in kept, stats.response)
 
 
-def _source(
-    X: Any,
-    y: Any,
-    intercept: bool | None,
-    names: Any,
-    weights: dict[str, Any],
-    missing: Missing,
-    progress: bool | None = None,
-) -> tuple[Source, Design]:
-    """The rows of any of the three forms of ``fit``."""
-    if isinstance(X, str):
-        if y is None:
-            raise InvalidInput(f"the formula {X!r} needs data: fit({X!r}, data)")
-        if intercept is not None or names is not None:
-            raise InvalidInput(
-                "a formula names its columns and says whether there is an intercept "
-                "('- 1' for none): leave out intercept= and names="
-            )
-        if isinstance(y, LazyTable):
-            streamed = StreamedSource(y, X, missing=missing, progress=progress, **weights)
-            return streamed, streamed.design
-        return build_source_from_formula(X, y, missing=missing, **weights)
-    if isinstance(X, Source):
-        gaps = None if missing == "raise" else missing
-        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
-        given = [n for n, v in fixed.items()
-                 if v is not None]  # fmt: skip
-        if given:
-            raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
-        if isinstance(X, StreamedSource):
-            return X, X.design
-        source = X if isinstance(X, ArraySource) else CheckedSource(X)
-        return source, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
-    if y is None or isinstance(y, str) or isinstance(X, LazyTable):
-        raise InvalidInput(
-            "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
-        )
-    use_intercept = True if intercept is None else intercept
-    if not isinstance(use_intercept, (bool, np.bool_)):
-        raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
-    return build_source(
-        X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights
-    )
-
-
 def _warn(result: Fit, report: RankReport) -> None:
+    ls = result.least_squares
     if report.doubtful:
+        inflation = np.linalg.norm(ls.R, axis=0) * ls.spread
+        if result.constant is not None and len(inflation) > 1:
+            inflation[result.constant] = 0  # the offset is the other column's
+        name = result.certificate.names[int(np.argmax(inflation))]
         warnings.warn(
-            f"the columns are so nearly collinear (smallest singular value {report.smallest:.2g} "
-            f"at unit norm, cutoff {report.cutoff:.2g}) that a little more "
+            f"the columns are so nearly collinear, {name!r} most of all (smallest singular value "
+            f"{report.smallest:.2g} at unit norm, cutoff {report.cutoff:.2g}), that a little more "
             "would make them dependent: drop a column, or subtract a common offset from columns",
             NumericalWarning,
             stacklevel=3,
         )
+    if ls.refined is not None and result.optimizer == repr(Exact()) and not result.status.ok:
+        warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding
     if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:
         worst = int(np.argmax(rounding))
@@ -374,7 +336,7 @@ def certify(
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     has_intercept = True if slopes_only else intercept
-    source, _ = _source(X, y, has_intercept, None, weights, missing)
+    source, _ = source_of(X, y, has_intercept, None, weights, missing)
     values = _coefficients(params, tuple(source.names), intercept if slopes_only else None)
     if sigma is not None:
         sigma = _number(sigma, "sigma")

@@ -2,10 +2,11 @@
 
 The triangle of [X y], Eq. (2.6), with the number of rows, determines every
 Gaussian fit of y on any of the columns: coefficients, standard errors,
-likelihood, tests. It is made in one pass, two of them merge into one, Eq. (2.7),
+likelihood, tests, Eq. (7.8). It is made in one pass, two of them merge into one, Eq. (2.7),
 and it is as small as a page, however many rows went in.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg._version import __version__
-from mlreg.data.sources import build_source, build_source_from_formula
+from mlreg.data.design import Design, design_from_dict
+from mlreg.data.front import source_of
 from mlreg.errors import DataNeeded, InvalidInput
 from mlreg.files import plain, read, write
 from mlreg.likelihood.blocks import Block, Source
@@ -32,12 +34,8 @@ class SufficientStatistics:
 
     Attributes
     ----------
-    names : tuple of str
-        Columns of the design, the intercept among them; empty before the first update.
-    n_rows : int
-        Observations so far: the sum of the frequency weights.
-    triangle : Triangle
-        Triangular factor of [X y], Eq. (2.6).
+    design : Design or None
+        Makes rows of the design from new data; None before the first update.
 
     Notes
     -----
@@ -59,8 +57,7 @@ class SufficientStatistics:
     """
 
     def __init__(self) -> None:
-        self.names: tuple[str, ...] = ()
-        self.response = "y"
+        self.design: Design | None = None
         self._summary: Summary | None = None
 
     def update(
@@ -69,7 +66,7 @@ class SufficientStatistics:
         y: Any = None,
         /,
         *,
-        intercept: bool = True,
+        intercept: bool | None = None,
         names: Sequence[str] | None = None,
         frequency_weights: Any = None,
         precision_weights: Any = None,
@@ -95,21 +92,13 @@ class SufficientStatistics:
             As `mlreg.fit`; columns other than those before. Nothing is added then.
         """
         weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-        source: Source
-        if isinstance(X, Source):
-            source = X
-        elif isinstance(X, str):
-            source, _ = build_source_from_formula(X, y, missing=missing, **weights)
-        else:
-            source, _ = build_source(
-                X, y, intercept=intercept, names=names, missing=missing, **weights
-            )
-        likelihood = LinearLikelihood.from_source(source)
+        if intercept is None and not isinstance(X, (str, Source)):
+            intercept = True
+        source, design = source_of(X, y, intercept, names, weights, missing)
         new = SufficientStatistics()
-        new.names, new.response = tuple(source.names), getattr(source, "response", "y")
-        new._summary = likelihood.summary
+        new.design, new._summary = design, LinearLikelihood.from_source(source).summary
         total = self + new
-        self.names, self.response, self._summary = total.names, total.response, total._summary
+        self.design, self._summary = total.design, total._summary
         return self
 
     def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
@@ -119,7 +108,7 @@ class SufficientStatistics:
         total = SufficientStatistics()
         if a is None or b is None:
             some = other if a is None else self
-            total.names, total.response, total._summary = some.names, some.response, some._summary
+            total.design, total._summary = some.design, some._summary
             return total
         if (self.names, self.response) != (other.names, other.response):
             raise InvalidInput(
@@ -127,8 +116,27 @@ class SufficientStatistics:
                 f"{', '.join((*other.names, other.response))}. Give both the same columns, in the "
                 "same order, by the same names"
             )
-        total.names, total.response, total._summary = self.names, self.response, a + b
+        if self._design() != other._design():
+            raise InvalidInput(
+                "the formula came to mean different columns in the two parts: levels of a category "
+                "or a transform of whole columns, such as center, differ. Read all parts at once "
+                "by mlreg.read([...]), or make these columns beforehand, the same way in each part"
+            )
+        total.design, total._summary = self.design, a + b
         return total
+
+    def _design(self) -> Any:
+        return None if self.design is None else plain(self.design.to_dict())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the design, the intercept among them; empty before the first update."""
+        return () if self.design is None else tuple(self.design.names)
+
+    @property
+    def response(self) -> str:
+        """Name of the response."""
+        return "y" if self.design is None else self.design.response
 
     @property
     def n_rows(self) -> int:
@@ -187,7 +195,7 @@ class SufficientStatistics:
         """Write a small JSON file, from which `load` restores the statistics exactly."""
         known = self._known
         head = {"format": FORMAT, "version": VERSION, "mlreg": __version__}
-        write(path, {**head, "names": self.names, "response": self.response, **plain(known)})
+        write(path, {**head, "design": self._design(), **plain(known)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SufficientStatistics":
@@ -199,25 +207,36 @@ class SufficientStatistics:
             Not such a file, or a damaged one.
         """
         d = read(path, FORMAT, VERSION)
+        self = cls()
         try:
-            t = d["triangle"]
-            R = np.array(t["R"], dtype=np.float64)
-            exponent = np.array(t["exponent"], dtype=np.int64)
-            self = cls()
-            self.names, self.response = tuple(d["names"]), str(d["response"])
-            first = np.array(d["first"], dtype=np.float64)
-            k = len(self.names) + 1
-            if (R.shape, exponent.shape, first.shape) != ((k, k), (k,), (k - 1,)):
-                raise ValueError("its parts are of different sizes")
-            if not np.isfinite(R).all():
-                raise ValueError("a number of the triangle is not finite")
-            triangle = Triangle(**{**t, "R": R, "exponent": exponent})
-            self._summary = Summary(
-                triangle, int(d["n_rows"]), float(d["log_precision"]), first, tuple(d["constant"])
-            )
+            self.design = design_from_dict(d["design"])
+            self._summary = _summary(d, len(self.names))
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error
         return self
+
+
+def _summary(d: dict[str, Any], p: int) -> Summary:
+    """What `SufficientStatistics.save` wrote, looked at."""
+    t = d["triangle"]
+    R, first = (np.array(a, dtype=np.float64) for a in (t["R"], d["first"]))
+    counts = [d["n_rows"], t["n_rows"], *t["exponent"], *d["constant"]]
+    numbers = [d["log_precision"], t["epsilon"], t["blur"]]
+    good = (
+        (R.shape, len(t["exponent"]), first.shape) == ((p + 1, p + 1), p + 1, (p,))
+        and all(type(count) is int for count in counts)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and 0 < t["n_rows"] <= d["n_rows"]
+        and all(0 <= j < p for j in d["constant"])
+        and min(t["epsilon"], t["blur"]) >= 0
+        and np.isfinite(R).all()
+        and not np.tril(R, -1).any()
+        and (np.diagonal(R) >= 0).all()
+    )
+    if not good:
+        raise ValueError("a part of it is missing, of another size, or not a number")
+    triangle = Triangle(**{**t, "R": R, "exponent": np.array(t["exponent"], dtype=np.int64)})
+    return Summary(triangle, d["n_rows"], float(d["log_precision"]), first, tuple(d["constant"]))
 
 
 class _NoRows:

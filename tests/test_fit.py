@@ -198,7 +198,7 @@ def test_hostile_numbers_are_right_within_the_stated_bound(X, y):
         (np.column_stack([x, 0 * x]), Y, {}, ml.RankDeficient, "x2 is zero in every row"),
         (np.column_stack([x, z, x + 2 * z]), Y, {}, ml.RankDeficient, r"x3 = x1 \+ 2\*x2"),
         (XZ[:2], Y[:2], {}, ml.RankDeficient, "2 rows cannot determine 3 coefficients"),
-        (XZ[:1], Y[:1], {}, ml.RankDeficient, "1 rows cannot determine 3 coefficients"),
+        (XZ[:1], Y[:1], {}, ml.RankDeficient, "1 row cannot determine 3 coefficients"),
         (XZ * 1e-310, Y, {}, ValueError, "'x1' exceeds the largest floating-point number"),
         (XZ * 1e300, Y * 1e-200, {}, ValueError, "'x1' is below the smallest floating-point"),
         (XZ, Y, {"precision_weights": np.r_[-1, np.ones(29)]}, ValueError, "not negative"),

@@ -176,7 +176,19 @@ def test_a_damaged_file_is_said_to_be(tmp_path):
     path = tmp_path / "s.json"
     in_parts(X, Y).save(path)
     saved = json.loads(path.read_text())
-    for change in ({"names": ["a"]}, {"triangle": {}}, {"first": None}, {"n_rows": "many"}):
+    t = saved["triangle"]
+    for change in (
+        {"design": {}},
+        {"triangle": {}},
+        {"triangle": {**t, "exponent": [0.5] * 5}},
+        {"triangle": {**t, "epsilon": None}},
+        {"triangle": {**t, "R": np.array(t["R"]).T.tolist()}},
+        {"first": None},
+        {"n_rows": "many"},
+        {"n_rows": -5},
+        {"constant": [17]},
+        {"log_precision": "none"},
+    ):
         path.write_text(json.dumps({**saved, **change}))
         with pytest.raises(ml.InvalidInput, match="damaged"):
             ml.SufficientStatistics.load(path)
@@ -194,7 +206,7 @@ def _saved(folder):
 
 def test_one_row_and_fewer_rows_than_columns():
     total = ml.SufficientStatistics().update(X[:1], Y[:1])
-    with pytest.raises(ml.RankDeficient, match="1 rows cannot determine 5"):
+    with pytest.raises(ml.RankDeficient, match="1 row cannot determine 5"):
         ml.fit(total)
     assert ml.fit(total.update(X[1:50], Y[1:50])).n_rows == 50
     assert repr(total) == "<SufficientStatistics: 50 rows of Intercept, x1, x2, x3, x4>"

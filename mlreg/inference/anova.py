@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
 from mlreg.inference.intervals import f_test
-from mlreg.linalg.triangle import Triangle, norm
+from mlreg.linalg.rank import RankReport
+from mlreg.linalg.triangle import Triangle, select
 
 __all__ = ["Anova", "anova"]
 
@@ -19,6 +20,8 @@ F64 = NDArray[np.float64]
 
 class _Fit(Protocol):
     names: tuple[str, ...]
+
+    rank_report: RankReport
 
     @property
     def R(self) -> Triangle: ...
@@ -113,16 +116,13 @@ def anova(*fits: _Fit) -> Anova:
     """
     if len(fits) < 2:
         raise InvalidInput("give two fits or more, the smallest first")
-    lengths = [_length_of_response(fit) for fit in fits]
     for i, fit in enumerate(fits):
-        if not fit.status.ok:
-            raise InvalidInput(f"fit {i} is not the MLE, its sums of squares compare with none")
-        if fit.n_rows != fits[0].n_rows or not np.isclose(
-            lengths[i], lengths[0], rtol=1e-9, atol=0
-        ):
+        if not hasattr(fit, "least_squares"):
+            raise InvalidInput(f"fit {i} is no Fit but {type(fit).__name__}")
+        if fit.status.code != "converged":
             raise InvalidInput(
-                f"fit {i} is of other rows or another response than fit 0: "
-                f"{fit.n_rows} and {fits[0].n_rows} observations"
+                f"fit {i} is not the MLE or fits perfectly ({fit.status.code}): its sum of squares "
+                "compares with none"
             )
     added: list[tuple[str, ...]] = [fits[0].names]
     for i, (smaller, larger) in enumerate(pairwise(fits)):
@@ -132,6 +132,11 @@ def anova(*fits: _Fit) -> Anova:
                 f"fit {i + 1} does not contain fit {i}"
                 + (f": it lacks {', '.join(missing)}" if missing else ": it has no more columns")
                 + ". Give nested fits, the smallest first"
+            )
+        if smaller.n_rows != larger.n_rows or not _same_columns(smaller, larger):
+            raise InvalidInput(
+                f"fits {i} and {i + 1} are of other rows, another response, or other columns by "
+                f"the same name ({smaller.n_rows} and {larger.n_rows} observations)"
             )
         added.append(tuple(name for name in larger.names if name not in smaller.names))
     last, tests = fits[-1], []
@@ -156,6 +161,20 @@ def _each(fits: Sequence[_Fit], name: str) -> F64:
     return np.array([getattr(fit, name) for fit in fits], dtype=np.float64)
 
 
-def _length_of_response(fit: _Fit) -> float:
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.ldexp(norm(fit.R.R[:, -1]), int(fit.R.exponent[-1])))
+def _same_columns(smaller: _Fit, larger: _Fit) -> bool:
+    """Whether the columns of both fits have the same inner products, to rounding."""
+    parts = []
+    names = [name for name in _kept(smaller) if name in _kept(larger)]
+    for fit in (smaller, larger):
+        kept = _kept(fit)
+        parts.append(select(fit.R, [*(kept.index(name) for name in names), len(kept)]))
+    a, b = parts
+    if (a.exponent != b.exponent).any():
+        return False
+    lengths = np.linalg.norm(a.R, axis=0)
+    slack = 4 * (a.epsilon + b.epsilon) * np.outer(lengths, lengths)
+    return bool((np.abs(a.R.T @ a.R - b.R.T @ b.R) <= slack).all())
+
+
+def _kept(fit: _Fit) -> list[str]:
+    return [fit.names[j] for j in fit.rank_report.kept]

@@ -40,6 +40,8 @@ def leverage_root(triangle: Triangle, X: F64) -> F64:
         New rows of the design.
     """
     scaled = scale_columns(X, -triangle.exponent[:-1])
-    return np.asarray(
-        np.linalg.norm(solve_upper(triangle.R[:-1, :-1], scaled.T, transpose=True), axis=0)
-    )
+    whitened = solve_upper(triangle.R[:-1, :-1], scaled.T, transpose=True)
+    largest = np.abs(whitened).max(axis=0, initial=0.0)  # taken out: a square could overflow
+    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.linalg.norm(whitened / unit, axis=0) * unit)

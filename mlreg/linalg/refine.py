@@ -113,15 +113,14 @@ def refine(
         size = norm_y + float(lengths @ np.abs(high[:, 0]))
         # what rounding can do to g: to its sums over rows, and, through r, along the columns' span
         unit = 4 * U * U * (count + p) if doubled else (SHORT + 4) * U
-        along = unit * (size if doubled else math.sqrt(squares)) * lengths
-        within = 0.0 if doubled else (p + 4) * U * size
+        along = unit * math.sqrt(squares) * lengths
+        within = (4 * U * U if doubled else U) * (p + 4) * size
         noise = np.abs(G) @ along + within * spread
         whitened = inverse.T @ g
         high, low = _fast_two_sum(*_two_sum(high, inverse @ whitened), low)
         step = norm(whitened)
         left = rho / (1 - rho) * step
-        # the noise is a worst case: one step into it costs little and may still help
-        known = np.maximum(0.25 * U * np.abs(high[:, 0]), 1e-3 * noise)
+        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise)
         if not doubled or (left * spread <= known).all():
             break
     norm_r = math.sqrt(max(squares - step * step, 0.0))

@@ -45,9 +45,17 @@ class Exact:
         check_start(likelihood, start)
         before = likelihood.reads
         ls = least_squares(likelihood)
-        lost = Status(
-            "stopped",
-            "rounding has moved the solution, by more than 0.1 standard errors or by nobody knows "
-            "how many, for the columns are nearly collinear: subtract a common offset, or drop one",
-        )
+        if ls.refined is None:
+            why = (
+                "rounding has moved the solution, by more than 0.1 standard errors or by nobody "
+                "knows how many, for the columns are nearly collinear: subtract a common offset, "
+                "or drop one"
+            )
+        else:
+            why = (
+                "the coefficients are right to the last digit of float64, and that digit is worth "
+                "more than 0.1 standard errors of some contrast: subtract a common offset, or "
+                "divide extreme weights"
+            )
+        lost = Status("stopped", why)
         return finish(likelihood, ls, ls.params, [ls.params], "solve", before, lost)

@@ -52,6 +52,9 @@ def test_weighted_fits_are_those_of_repeated_rows():
         (lambda: [ml.fit(X, Y), ml.fit(X, Y)], "no more columns"),
         (lambda: [ml.fit(X[:30, :1], Y[:30]), ml.fit(X, Y)], "other rows"),
         (lambda: [ml.fit(X[:, :1], 2 * Y), ml.fit(X, Y)], "another response"),
+        (lambda: [ml.fit(X[:, [2]], Y), ml.fit(X[:, :2], Y)], "other columns by the same name"),
+        (lambda: [ml.fit(X[:, :1], Y[::-1]), ml.fit(X[:, :2], Y)], "another response"),
+        (lambda: [1, 2], "no Fit but int"),
         (lambda: [ml.fit(X[:, :1], Y), ml.fit(X, Y, optimizer=ml.SGD(1e-4))], "not the MLE"),
     ],
 )

@@ -1,0 +1,59 @@
+"""The front door for data in any form: arrays, a formula and a table, a design already built."""
+
+from typing import Any
+
+import numpy as np
+
+from mlreg.data.design import ArrayDesign, Design
+from mlreg.data.lazy import LazyTable
+from mlreg.data.sources import build_source, build_source_from_formula
+from mlreg.data.streamed import StreamedSource
+from mlreg.errors import InvalidInput
+from mlreg.likelihood.blocks import ArraySource, CheckedSource, Source
+
+__all__ = ["source_of"]
+
+
+def source_of(
+    X: Any,
+    y: Any,
+    intercept: bool | None,
+    names: Any,
+    weights: dict[str, Any],
+    missing: str,
+    progress: bool | None = None,
+) -> tuple[Source, Design]:
+    """The rows of any form of data that `mlreg.fit` takes, and the design behind them."""
+    if isinstance(X, str):
+        if y is None:
+            raise InvalidInput(f"the formula {X!r} needs data: fit({X!r}, data)")
+        if intercept is not None or names is not None:
+            raise InvalidInput(
+                "a formula names its columns and says whether there is an intercept "
+                "('- 1' for none): leave out intercept= and names="
+            )
+        if isinstance(y, LazyTable):
+            streamed = StreamedSource(y, X, missing=missing, progress=progress, **weights)
+            return streamed, streamed.design
+        return build_source_from_formula(X, y, missing=missing, **weights)
+    if isinstance(X, Source):
+        gaps = None if missing == "raise" else missing
+        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
+        given = [n for n, v in fixed.items()
+                 if v is not None]  # fmt: skip
+        if given:
+            raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
+        if isinstance(X, StreamedSource):
+            return X, X.design
+        source = X if isinstance(X, ArraySource) else CheckedSource(X)
+        return source, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
+    if y is None or isinstance(y, str) or isinstance(X, LazyTable):
+        raise InvalidInput(
+            "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
+        )
+    use_intercept = True if intercept is None else intercept
+    if not isinstance(use_intercept, (bool, np.bool_)):
+        raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
+    return build_source(
+        X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights
+    )
