@@ -89,6 +89,8 @@ def agree_with_statsmodels(problem, weights=None):
     # its columns in comparable units, by exact powers of two, which are put back afterwards.
     unit = 2.0 ** np.frexp(np.linalg.norm(X, axis=0))[1]
     scaled = X / unit
+    if np.linalg.cond(scaled) ** 2 * U > 1e-2:  # then it finds them singular, or negative variances
+        return
     reference = (sm.OLS(y, scaled) if weights is None else sm.WLS(y, scaled, weights)).fit(
         method="qr"
     )
