@@ -61,6 +61,7 @@ def symbolic(n: int = 3, p: int = 2) -> dict[str, Any]:
 # A page's check runs at points that Hypothesis chooses: the same ones each time, or, with
 # HYPOTHESIS_PROFILE=nightly, many and new ones. Shrinking could not make a seed any simpler.
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+MOST = 1000  # points of one check at most
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -71,7 +72,7 @@ def for_all(
 
     def run(check: Callable[..., None]) -> Callable[..., None]:
         settings(
-            max_examples=50 * examples if NIGHTLY else examples,
+            max_examples=min(50 * examples if NIGHTLY else examples, MOST),
             derandomize=not NIGHTLY,
             database=None,
             deadline=None,

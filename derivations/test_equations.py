@@ -238,6 +238,7 @@ def unnoticed_in_code(number, example, monkeypatch):
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name[0] != "0"], ids=lambda p: p.name)
 def test_a_fault_in_the_display_alone_or_in_the_code_alone_is_caught(page, monkeypatch):
+    monkeypatch.setattr(loop, "MOST", 1)  # a fault is seen at one random point as well as at three
     unnoticed = []
     for name, shown, example, before in checks(page):
         assert sum(1 for _ in faults.mutations(shown)) > 1, name
@@ -254,7 +255,8 @@ def evaluate(page):
 
 
 @pytest.mark.parametrize(("page", "old", "new"), faults.CHECKS)
-def test_a_fault_in_the_check_alone_is_caught(tmp_path, page, old, new):
+def test_a_fault_in_the_check_alone_is_caught(tmp_path, monkeypatch, page, old, new):
+    monkeypatch.setattr(loop, "MOST", 1)
     text = (HERE / page).read_text("utf-8")
     assert text.count(old) == 1
     copy = tmp_path / page
