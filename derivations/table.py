@@ -6,11 +6,10 @@ equation, the functions that fail its check when they are made wrong (faults.py)
 """
 
 import ast
-import importlib.util
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mlreg.verify.laws import LAWS
 
@@ -43,15 +42,6 @@ def docstrings() -> Iterator[tuple[str, str, bool]]:
         yield from within(ast.parse(path.read_text("utf-8")), module, True)
 
 
-def _faults() -> Any:
-    spec = importlib.util.spec_from_file_location("derivations_faults", HERE / "faults.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def anchor(number: str, title: str) -> str:
     """What a code-hosting page makes of the heading."""
     kept = re.sub(r"[^\w\- ]", "", f"({number}) {title}".lower())
@@ -60,16 +50,16 @@ def anchor(number: str, title: str) -> str:
 
 def rows() -> Iterator[str]:
     """One line for each equation, in the order of the pages."""
-    faults = _faults()
+    code = runpy.run_path(str(HERE / "faults.py"))["CODE"]
     cited = [(name, citations(text)) for name, text, public in docstrings() if public]
     for page in sorted(HERE.glob("[0-9]-*.md")):
         for number, title in HEADING.findall(page.read_text("utf-8")):
             functions = {name for name, numbers in cited if number in numbers}
-            functions |= {name for n, name in faults.CODE if n == number and "._" not in name}
+            functions |= {name for n, name in code if n == number and "._" not in name}
             laws = [f"`{law.name}`" for law in LAWS.values() if number in law.equations]
             link = f"[({number})]({page.name}#{anchor(number, title)}) {title}"
-            code = " ".join(f"`{name}`" for name in sorted(functions))
-            yield f"| {link} | {code or '–'} | {' '.join(laws) or '–'} |"
+            named = " ".join(f"`{name}`" for name in sorted(functions))
+            yield f"| {link} | {named or '–'} | {' '.join(laws) or '–'} |"
 
 
 def table() -> str:

@@ -298,19 +298,22 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
     def given() -> Iterable[Part]:
         return kept if small else rows()
 
+    solved = ls  # keeps its inverse, which a refined copy would make again
     with np.errstate(all="ignore"):  # what overflows is not refined
         kept = list(rows()) if small else []
         for doubled in (True,) if small else (False, True):
             if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
-                found = (ls.R, ls.inverse, ls.beta, ls.norm_y, epsilon)
+                found = (ls.R, solved.inverse, ls.beta, ls.norm_y, epsilon)
                 refined = refine(given, *found, doubled=doubled)
                 if refined is not None:
-                    ls = LeastSquares(ls.triangle, ls.n_rows, refined.beta, ls.rank, refined)
+                    ls = replace(ls, beta=refined.beta, refined=refined)
         # in less favourable cases standard errors lose digits before the coefficients do
-    lossy = ls.refined is not None and contraction(ls.R, ls.inverse, epsilon) > LOSSY
-    if ls.refined is not None and (numbers <= TINY or (lossy and numbers * p <= SMALL * 20)):
-        spread = refine_spread(given, ls.R, ls.inverse, epsilon)
-        ls = replace(ls, refined=replace(ls.refined, spread=spread))
+        if ls.refined is not None and (
+            numbers <= TINY
+            or (numbers * p <= 20 * SMALL and contraction(ls.R, solved.inverse, epsilon) > LOSSY)
+        ):
+            spread = refine_spread(given, ls.R, solved.inverse, epsilon)
+            ls = replace(ls, refined=replace(ls.refined, spread=spread))
     return ls
 
 

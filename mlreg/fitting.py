@@ -192,7 +192,7 @@ def fit(
         reads=likelihood.reads,
         n_missing=getattr(source, "left_out", 0),
     )
-    _warn(result, report)
+    _warn(result, report, isinstance(optimizer, Exact))
     return result
 
 
@@ -215,7 +215,7 @@ def _of_statistics(
     return likelihood, ArrayDesign(kept, "Intercept" in kept, stats.response)
 
 
-def _warn(result: Fit, report: RankReport) -> None:
+def _warn(result: Fit, report: RankReport, exact: bool) -> None:
     ls = result.least_squares
     if report.doubtful:
         inflation = np.linalg.norm(ls.R, axis=0) * ls.spread
@@ -229,7 +229,7 @@ def _warn(result: Fit, report: RankReport) -> None:
             NumericalWarning,
             stacklevel=3,
         )
-    if ls.refined is not None and result.optimizer == repr(Exact()) and not result.status.ok:
+    if exact and ls.refined is not None and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding
     if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:

@@ -19,7 +19,7 @@ from mlreg.data.design import Design, design_from_dict
 from mlreg.data.front import source_of
 from mlreg.errors import DataNeeded, InvalidInput
 from mlreg.files import plain, read, write
-from mlreg.likelihood.blocks import Block, Source
+from mlreg.likelihood.blocks import Block
 from mlreg.likelihood.linear import LinearLikelihood, Summary
 from mlreg.linalg.triangle import Triangle
 
@@ -92,8 +92,6 @@ class SufficientStatistics:
             As `mlreg.fit`; columns other than those before. Nothing is added then.
         """
         weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-        if intercept is None and not isinstance(X, (str, Source)):
-            intercept = True
         source, design = source_of(X, y, intercept, names, weights, missing)
         new = SufficientStatistics()
         new.design, new._summary = design, LinearLikelihood.from_source(source).summary

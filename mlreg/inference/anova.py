@@ -3,46 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
 from mlreg.inference.intervals import f_test
-from mlreg.linalg.rank import RankReport
-from mlreg.linalg.triangle import Triangle, select
+from mlreg.linalg.triangle import select
+
+if TYPE_CHECKING:  # a fit comes after inference, not the other way round
+    from mlreg.estimate import Fit
 
 __all__ = ["Anova", "anova"]
 
 F64 = NDArray[np.float64]
-
-
-class _Fit(Protocol):
-    names: tuple[str, ...]
-
-    rank_report: RankReport
-
-    @property
-    def R(self) -> Triangle: ...
-    @property
-    def sigma(self) -> float: ...
-    @property
-    def rss(self) -> float: ...
-    @property
-    def rank(self) -> int: ...
-    @property
-    def n_rows(self) -> int: ...
-    @property
-    def df_resid(self) -> int: ...
-    @property
-    def log_likelihood(self) -> float: ...
-    @property
-    def aic(self) -> float: ...
-    @property
-    def bic(self) -> float: ...
-    @property
-    def status(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +62,7 @@ class Anova:
         return "\n".join(lines)
 
 
-def anova(*fits: _Fit) -> Anova:
+def anova(*fits: "Fit") -> Anova:
     """Compare nested fits of the same rows, the smallest first.
 
     Parameters
@@ -157,11 +132,11 @@ def anova(*fits: _Fit) -> Anova:
     )
 
 
-def _each(fits: Sequence[_Fit], name: str) -> F64:
+def _each(fits: Sequence["Fit"], name: str) -> F64:
     return np.array([getattr(fit, name) for fit in fits], dtype=np.float64)
 
 
-def _same_columns(smaller: _Fit, larger: _Fit) -> bool:
+def _same_columns(smaller: "Fit", larger: "Fit") -> bool:
     """Whether the columns of both fits have the same inner products, to rounding."""
     parts = []
     names = [name for name in _kept(smaller) if name in _kept(larger)]
@@ -176,5 +151,5 @@ def _same_columns(smaller: _Fit, larger: _Fit) -> bool:
     return bool((np.abs(a.R.T @ a.R - b.R.T @ b.R) <= slack).all())
 
 
-def _kept(fit: _Fit) -> list[str]:
+def _kept(fit: "Fit") -> list[str]:
     return [fit.names[j] for j in fit.rank_report.kept]
