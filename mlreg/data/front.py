@@ -55,5 +55,5 @@ def source_of(
     if not isinstance(use_intercept, (bool, np.bool_)):
         raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
     return build_source(
-        X, y, intercept=bool(use_intercept), names=names, missing=missing, **weights
+        X, y, intercept=bool(use_intercept), names=names, missing=missing, check=False, **weights
     )

@@ -29,6 +29,7 @@ def build_source(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: str = "raise",
+    check: bool = True,
 ) -> tuple[ArraySource, ArrayDesign]:
     """Make a source of arrays or dataframes, which are referred to and not copied.
 
@@ -47,6 +48,8 @@ def build_source(
         which is then no regressor.
     missing : {"raise", "drop"}
         What to do with rows that have NaN in X or y. Infinity always raises.
+    check : bool
+        As for `ArraySource`.
 
     Returns
     -------
@@ -93,6 +96,7 @@ def build_source(
         rows=rows,
         response=response,
         left_out=0 if rows is None else len(b) - len(rows),
+        check=check,
     )
     return source, ArrayDesign(source.names, bool(intercept), response)
 

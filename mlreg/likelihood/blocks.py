@@ -97,12 +97,15 @@ class Block:
         Whole numbers: the row stands for that many equal rows.
     precision : array, shape (m,), optional
         Positive: the row's noise variance is sigma**2 / precision.
+    joined : array, shape (m, p + 1), optional
+        X and y side by side, where they are parts of one NumPy array.
     """
 
     X: Array
     y: Array
     frequency: Array | None = None
     precision: Array | None = None
+    joined: Array | None = None
 
 
 @runtime_checkable
@@ -158,6 +161,9 @@ class ArraySource:
         Name of the response, for messages.
     left_out : int
         How many rows were left out for missing values, for the record.
+    check : bool
+        Whether NaN and infinities are looked for at once; else while the rows are first read,
+        which saves reading them twice.
 
     Raises
     ------
@@ -178,6 +184,7 @@ class ArraySource:
         rows: Any = None,
         response: str = "y",
         left_out: int = 0,
+        check: bool = True,
     ) -> None:
         X, y = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in (X, y))
         namespace(X, y, frequency, precision)  # an error where they are of different kinds
@@ -209,7 +216,9 @@ class ArraySource:
         self._weights = {"frequency": frequency, "precision": precision}
         self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
         self._check_weights()
-        self._check_finite()
+        self._finite = False
+        if check:
+            self._check_finite()
         if not self.names:
             raise InvalidInput("the design has no columns: give X a column, or an intercept")
 
@@ -249,21 +258,24 @@ class ArraySource:
         return i if self._rows is None else int(self._rows[i])
 
     def _check_finite(self) -> None:
-        # A finite sum proves finite terms and costs one read; only suspect data is searched.
         # It is taken of all rows, those that are not in use too, for it needs no copy of them.
-        xp, k = self._xp, max(1, self._X.shape[1])
-        size = max(BLOCK_ROWS, BLOCK_NUMBERS // k)
+        xp, size = self._xp, max(BLOCK_ROWS, BLOCK_NUMBERS // max(1, self._X.shape[1]))
         for start in range(0, self._X.shape[0], size):
-            part = self._X[start : min(start + size, self._X.shape[0]), ...]
-            with np.errstate(all="ignore"):
-                total = float(xp.sum(as_float(xp, part)))
-            if not np.isfinite(total):
-                self._name_nonfinite()
-                return
+            self._look_at(as_float(xp, self._X[start : min(start + size, self._X.shape[0]), ...]))
+        self._look_at(as_float(xp, self._y))
+        self._finite = True
+
+    def _look_at(self, *arrays: Array) -> None:
+        """Search all rows where these are suspect: a finite sum proves finite terms."""
         with np.errstate(all="ignore"):
-            total = float(xp.sum(as_float(xp, self._y)))
-        if not np.isfinite(total):
-            self._name_nonfinite()
+            total = sum(float(self._xp.sum(a)) for a in arrays)
+        if not (self._finite or np.isfinite(total)):
+            self._finite = True  # to read them all the same
+            try:
+                self._name_nonfinite()
+            except InvalidInput:
+                self._finite = False
+                raise
 
     def _name_nonfinite(self) -> None:
         """Raise where a value is NaN or infinite; not where only a sum overflowed."""
@@ -291,6 +303,10 @@ class ArraySource:
             )
 
     def _block(self, rows: Any) -> Block:
+        X, y = self._X, self._y
+        if isinstance(rows, slice) and is_numpy_array(X) and is_numpy_array(y):
+            if self.intercept or X.dtype != np.float64:  # it is copied in any case
+                return self._joined(rows)
         xp = self._xp
 
         def pick(a: Array | None) -> Array | None:
@@ -301,12 +317,22 @@ class ArraySource:
             index = xp.asarray(rows, device=device(a))
             return as_float(xp, xp.take(a, index, axis=0))
 
-        X: Array = pick(self._X)
-        y: Array = pick(self._y)
+        X, y = pick(self._X), pick(self._y)
         if self.intercept:
             ones = xp.ones((X.shape[0], 1), dtype=xp.float64, device=device(X))
             X = xp.concat([ones, X], axis=1)
         return Block(X, y, **{kind: pick(w) for kind, w in self._weights.items()})
+
+    def _joined(self, rows: slice) -> Block:
+        """A block in one array: the only copy that is made of its rows."""
+        X, first = self._X[rows], int(self.intercept)
+        by_columns = X.strides[0] < X.strides[1]
+        joined = np.empty((len(X), len(self.names) + 1), order="F" if by_columns else "C")
+        joined[:, :first] = 1.0
+        joined[:, first:-1] = X
+        joined[:, -1] = self._y[rows]
+        weights = (None if w is None else w[rows].astype(np.float64) for w in self._weights.values())
+        return Block(joined[:, :-1], joined[:, -1], *weights, joined)
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
@@ -314,18 +340,22 @@ class ArraySource:
         """Each row once, in order; or, with ``rng``, in the order of one random permutation."""
         n = self._n_physical
         k = len(self.names)
-        size = max(BLOCK_ROWS, 4 * k, BLOCK_NUMBERS // k) if size is None else size
+        size = max(BLOCK_ROWS, BLOCK_NUMBERS // k) if size is None else size
         order = self._rows
         if rng is not None:
             order = rng.permutation(n) if order is None else rng.permutation(order)
         for start in range(0, n, size):
-            if order is None:
-                yield self._block(slice(start, min(start + size, n)))
-            else:
-                yield self._block(order[start : start + size])
+            rows = slice(start, min(start + size, n))
+            block = self._block(rows if order is None else order[rows])
+            if not self._finite:
+                self._look_at(*((block.X, block.y) if block.joined is None else (block.joined,)))
+            yield block
+        self._finite = True
 
     def sample(self, size: int, rng: np.random.Generator) -> Block:
         """``size`` rows drawn with replacement, each row equally likely, Eq. (4.10)."""
+        if not self._finite:
+            self._check_finite()
         drawn = rng.integers(self._n_physical, size=size)
         return self._block(drawn if self._rows is None else self._rows[drawn])
 

@@ -324,13 +324,15 @@ class LinearLikelihood:
 
 def weighted_rows(block: Block) -> F64:
     """[√w X, √w y] of a block, a row of frequency k times √k: z of Eq. (1.5) but for σ."""
-    rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
+    rows = block.joined
+    if rows is None:
+        rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
     weights = [w for w in (block.precision, block.frequency) if w is not None]
     if weights:
         there = rows.any(axis=0)
         with np.errstate(over="ignore", under="ignore"):
             for weight in weights:
-                rows *= np.sqrt(to_numpy(weight))[:, None]
+                rows = rows * np.sqrt(to_numpy(weight))[:, None]
         if not np.isfinite(rows).all() or (rows.any(axis=0) != there).any():
             raise InvalidInput(
                 "the weights take the data out of the range of floating point: divide them by "

@@ -30,6 +30,7 @@ __all__ = ["Fold", "fold"]
 F64 = NDArray[np.float64]
 U = 2.0**-53
 WELL_CONDITIONED = 1e-2  # reciprocal condition, by LAPACK's trcon, down to which W is trusted
+FEW = 512  # rows that are put together before they are multiplied
 EXTREME = 400  # binary exponents beyond which squares could leave floating point
 
 
@@ -51,7 +52,8 @@ class Fold:
     def add(self, block: F64) -> None:
         """Fold the rows of a block, shape (m, k), finite; it is kept for a while, not changed."""
         self._waiting.append(block)
-        if sum(map(len, self._waiting)) >= 4 * self.k:
+        enough = 4 * self.k if self._gram is None else min(4 * self.k, FEW)
+        if sum(map(len, self._waiting)) >= enough:
             self._flush()
 
     def triangle(self) -> Triangle:
@@ -64,8 +66,10 @@ class Fold:
         block = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting = []
         enough = 4 * self.k  # rows that T is made of: more by QR would only cost time
-        if len(block) > enough and not self._closed.n_rows:
-            self._closed, block = of(block[:enough]), block[enough:]
+        if len(block) >= enough and not (self._gram or self._closed.n_rows):
+            self._gram = _Gram.of_rows(block[:enough])
+            if self._gram is None:
+                self._closed, block = of(block[:enough]), block[enough:]
         if self._gram is None and self._closed.n_rows >= enough:
             self._gram = _Gram.on(self._closed)
         if len(block) and (self._gram is None or not self._gram.add(block)):
@@ -88,8 +92,30 @@ class _Gram:
 
     def __init__(self, base: Triangle, T: F64, exponent: NDArray[np.int64], G: F64) -> None:
         self.base, self.T, self.exponent, self.G = base, T, exponent, G
-        self.light = not np.triu(T[1:-1, 1:-1], 1).any()
+        self.light = len(T) > 1 and bool((np.diagonal(T) == 1).all())
+        self.light = self.light and not np.triu(T[1:-1, 1:-1], 1).any()
         self.n_rows = self.n_calls = self.longest = 0
+        self._trusted = np.full(len(T), -1.0)
+        self._work = np.empty((0, len(T)))
+
+    @classmethod
+    def of_rows(cls, rows: F64) -> "_Gram | None":
+        """Begin with a T that centres, made of some rows; None where that is not enough."""
+        k = rows.shape[1]
+        if k < 2 or not (np.abs(np.frexp(np.abs(rows).max(axis=0))[1]) < EXTREME).all():
+            return None
+        mean = np.zeros(k - 1)
+        if rows[0, 0] and (rows[:, 0] == rows[0, 0]).all():
+            mean = rows[:, 1:].mean(axis=0) / rows[0, 0]
+        none = np.zeros(k, dtype=np.int64)
+        gram = cls(empty(k), _centring(mean), none, np.zeros((k, k), order="F"))
+        unit, size = _unit(blas.dsyrk(1.0, gram._whiten(rows)))
+        root, condition = _root(unit[:-1, :-1])
+        if root is None or condition < _least(k):
+            return None
+        found, _ = lapack.dpotrs(root, unit[:-1, -1])
+        gram.T = _centring(mean, found * size[-1] / size[:-1])
+        return gram
 
     @classmethod
     def on(cls, base: Triangle) -> "_Gram | None":
@@ -100,9 +126,10 @@ class _Gram:
         for T in (_light(R), _full(R, base.blur)):
             with np.errstate(all="ignore"):
                 M = blas.dtrsm(1.0, T, R, side=1)
-                G = np.asfortranarray(M.T @ M)
-            if _well_conditioned(G):
-                return cls(base, T, exponent, G)
+                G = blas.dsyrk(1.0, M, trans=1)
+            gram = cls(base, T, exponent, G)
+            if gram._accept(G):
+                return gram
         return None
 
     def add(self, block: F64) -> bool:
@@ -110,9 +137,11 @@ class _Gram:
         with np.errstate(all="ignore"):
             if self.exponent.any():
                 block = scale_columns(block, -self.exponent)
-            W = self._light_solve(block) if self.light else _full_solve(block, self.T)
+            W = self._whiten(block)
             G = blas.dsyrk(1.0, W, beta=1.0, c=self.G)
-        if not _well_conditioned(G):
+        squares = np.diagonal(G)
+        tiny = squares < math.ldexp(1.0, -2 * EXTREME)  # zero, or did a square underflow?
+        if not self._accept(G) or (tiny.any() and W[tiny].any()):
             return False
         self.G = G
         self.n_rows += len(block)
@@ -120,14 +149,31 @@ class _Gram:
         self.longest = max(self.longest, len(block))
         return True
 
+    def _accept(self, G: F64) -> bool:
+        """Whether a Gram matrix (its upper half) is safe to take the root of.
+
+        More rows only add to it. So the least eigenvalue at unit diagonal falls by no more than
+        the largest growth of the diagonal, and until that matters no other look is needed.
+        """
+        squares = np.diagonal(G)
+        if (squares <= self._trusted).all():
+            return True
+        least = _least(len(G))
+        with np.errstate(all="ignore"):
+            root, condition = _root(_unit(G)[0])
+            if root is None or condition < least:
+                return False
+            self._trusted = squares * (condition / least) ** 2
+        return True
+
     def triangle(self) -> Triangle:
         """The triangle of everything added, its base included."""
-        G, size, there = _unit(self.G)
-        root, _ = lapack.dpotrf(G)
+        unit, size = _unit(self.G)
+        root, _ = lapack.dpotrf(unit)
         inverse, _ = lapack.dtrtri(root)
         # λ of Eq. (7.4), from below: ‖A‖₂² is at most the product of the 1- and the ∞-norm
         smallest = 1 / (np.linalg.norm(inverse, 1) * np.linalg.norm(inverse, np.inf))
-        R = np.triu(root * (size * there)) @ self.T
+        R = np.triu(root * (size * (np.diagonal(self.G) > 0))) @ self.T
         k = len(R)
         # Eq. (7.4): what the solve and the product lose, and what the Gram matrix does
         solve = 2 * k * np.sqrt(k / smallest) * U
@@ -140,37 +186,50 @@ class _Gram:
             float(self.base.blur + solve),
         )
 
-    def _light_solve(self, block: F64) -> F64:
-        """(A T⁻¹)ᵀ for a T that centres and scales the regressors: no more than two passes."""
-        T, scale, W = self.T, np.diagonal(self.T), np.empty(block.shape)
-        first = block[:, 0] / scale[0]
+    def _whiten(self, block: F64) -> F64:
+        """(A T⁻¹)ᵀ, in the order that BLAS likes."""
+        if len(self._work) < len(block):
+            self._work = np.empty(block.shape)
+        W = self._work[: len(block)]
+        if not self.light:
+            W[:] = block
+            return np.asarray(blas.dtrsm(1.0, self.T, W.T, side=0, trans_a=1, overwrite_b=1))
+        first, centre = block[:, 0], np.append(0.0, self.T[0, 1:])
         if (first == first[0]).all():  # an intercept
-            np.subtract(block[:, 1:], first[0] * T[0, 1:], out=W[:, 1:])
+            _subtract(block, first[0] * centre, W)
         else:
-            np.subtract(block[:, 1:], np.outer(first, T[0, 1:]), out=W[:, 1:])
-        W[:, 0] = first
-        W[:, 1:] /= scale[1:]
-        W[:, -1] -= W[:, 1:-1] @ (T[1:-1, -1] / scale[-1])
+            np.subtract(block, np.outer(first, centre), out=W)
+        W[:, -1] = blas.dgemv(1.0, W.T, np.concatenate(([0.0], -self.T[1:-1, -1], [1.0])), trans=1)
         return np.asarray(W.T)
 
 
-def _full_solve(block: F64, T: F64) -> F64:
-    """(A T⁻¹)ᵀ, in the order that BLAS likes."""
-    rows = np.array(block, order="C")
-    return np.asarray(blas.dtrsm(1.0, T, rows.T, side=0, trans_a=1, overwrite_b=1))
+def _subtract(block: F64, row: F64, out: F64) -> None:
+    """Subtract the same from each row; several rows at once, for NumPy's loops dislike short ones."""
+    m, k = block.shape
+    many = max(1, min(m, 512 // k))
+    whole = m - m % many if block.flags.c_contiguous else 0
+    wide = (whole // many, many * k)
+    np.subtract(block[:whole].reshape(wide), np.tile(row, many), out=out[:whole].reshape(wide))
+    np.subtract(block[whole:], row, out=out[whole:])
+
+
+def _centring(mean: F64, beta: F64 | None = None) -> F64:
+    """T that takes multiples of column 0 out of the others, and then these out of the last."""
+    T = np.eye(len(mean) + 1)
+    T[0, 1:] = mean
+    if beta is not None:
+        T[:-1, -1] += beta
+    return T
 
 
 def _light(R: F64) -> F64:
-    """T that centres by column 0 and scales, and takes what it can of the regressors out of y."""
-    T = np.diag(np.linalg.norm(R[1:], axis=0))
-    T[0] = R[0]
-    _mend(T)
-    if np.diagonal(R)[:-1].all():
-        with np.errstate(all="ignore"):
-            beta = solve_upper(R[:-1, :-1], R[:-1, -1])
-            T[:-1, -1] = T[:-1, :-1] @ beta if np.isfinite(beta).all() else 0.0
-    T[-1, -1] = abs(R[-1, -1]) or 1.0
-    return T
+    """T that centres, and takes what it can of the regressors out of y, from a triangle."""
+    if not np.diagonal(R)[:-1].all():
+        return _centring(R[0, 1:] / (R[0, 0] or 1.0))
+    with np.errstate(all="ignore"):
+        beta = solve_upper(R[1:-1, 1:-1], R[1:-1, -1])
+    beta = np.append(0.0, beta if np.isfinite(beta).all() else 0.0 * beta)
+    return _centring(R[0, 1:] / R[0, 0], beta)
 
 
 def _full(R: F64, blur: float) -> F64:
@@ -178,34 +237,28 @@ def _full(R: F64, blur: float) -> F64:
     T, norms = R.copy(), np.linalg.norm(R, axis=0)
     lost = np.abs(np.diagonal(R)) <= blur * norms
     T[lost, lost] = norms[lost]
-    return _mend(T)
-
-
-def _mend(T: F64) -> F64:
     zero = np.diagonal(T) == 0
     T[zero, zero] = 1.0
     return T
 
 
-def _unit(G: F64) -> tuple[F64, F64, F64]:
-    """G at unit diagonal, the roots of its diagonal, and which of them are not zero."""
-    size = np.sqrt(np.diagonal(G))
-    there = size > 0
-    size = np.where(there, size, 1.0)
+def _least(k: int) -> float:
+    """Least reciprocal condition, which is one of the 1-norm: √k may separate it from the 2-norm."""
+    return min(WELL_CONDITIONED, 0.1 / math.sqrt(k))
+
+
+def _unit(G: F64) -> tuple[F64, F64]:
+    """G at unit diagonal, and the roots of its diagonal; those of a zero column are 1."""
+    squares = np.diagonal(G)
+    size = np.sqrt(np.where(squares == 0, 1.0, squares))
     unit = G / size / size[:, None]
-    unit[~there, ~there] = 1.0
-    return unit, size, there.astype(float)
+    np.fill_diagonal(unit, np.where(squares == 0, 1.0, np.diagonal(unit)))
+    return unit, size
 
 
-def _well_conditioned(G: F64) -> bool:
-    """Whether a Gram matrix (its upper half) is safe to take the root of."""
-    with np.errstate(all="ignore"):
-        unit, _, _ = _unit(G)
+def _root(unit: F64) -> tuple[F64 | None, float]:
+    """Cholesky's root of a Gram matrix at unit diagonal, and its reciprocal condition."""
     if not np.isfinite(np.triu(unit)).all():
-        return False
+        return None, 0.0
     root, info = lapack.dpotrf(unit)
-    if info:
-        return False
-    rcond, _ = lapack.dtrcon(root)
-    # in the 1-norm, which a factor √k may separate from the 2-norm
-    return bool(rcond >= min(WELL_CONDITIONED, 0.1 / math.sqrt(len(G))))
+    return (None, 0.0) if info else (root, float(lapack.dtrcon(root)[0]))

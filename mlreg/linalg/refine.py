@@ -138,7 +138,7 @@ def refine_spread(rows: Rows, R: F64, inverse: F64, epsilon: float) -> F64 | Non
     high, low = inverse @ inverse.T, np.zeros((p, p))
     for _ in range(STEPS):
         g, _, _ = _normal_residual(rows(), high, low, doubled=True, response=False)
-        step = inverse @ (inverse.T @ (np.eye(p) + g))
+        step = inverse @ (inverse.T @ g)
         high, low = _fast_two_sum(*_two_sum(high, step), low)
         if (np.abs(np.diagonal(step)) * rho <= 0.25 * U * np.diagonal(high)).all():
             break
@@ -148,12 +148,13 @@ def refine_spread(rows: Rows, R: F64, inverse: F64, epsilon: float) -> F64 | Non
 def _normal_residual(
     parts: Iterable[Part], high: F64, low: F64, *, doubled: bool, response: bool = True
 ) -> tuple[F64, float, int]:
-    """XᵀWr, rᵀWr and the number of rows, for r = y − X(high + low), or −X(high + low).
+    """XᵀWr, rᵀWr and the number of rows, for r = y − X(high + low).
 
     ``high`` and ``low`` have a column for each of q solutions, shape (p, q), and so has XᵀWr.
+    Without ``response`` y is zero, and what is returned first is I + XᵀWr.
     """
-    count, squares = 0, 0.0
-    total, rest = np.zeros(high.shape), np.zeros(high.shape)
+    count, squares = 0, [0.0]
+    total, rest = np.zeros(high.shape) if response else np.eye(len(high)), np.zeros(high.shape)
     for X, y, weights in parts if doubled else _short(parts):
         if doubled:
             columns = np.ascontiguousarray(X.T)
@@ -164,16 +165,17 @@ def _normal_residual(
                 left = error + left * weight
             product, error = _two_product(columns[:, None], weighted)
             g, more = _sum_along(product, error + columns[:, None] * left)
-            squares += float(((r + 2 * tail) * weighted + r * left).sum())
+            product, error = _two_product(r, weighted)
+            squares += [*map(float, _sum_along(product[0], (error + tail * weighted + r * left)[0]))]
         else:
             r = y[:, None] - X @ high
             weighted = math.prod((w[:, None] for w in weights), start=r)
             g, more = X.T @ weighted, np.zeros(high.shape)
-            squares += float((r * weighted).sum())
+            squares.append(float((r * weighted).sum()))
         total, error = _two_sum(total, g)
         rest += error + more
         count += len(y)
-    return total + rest, squares, count
+    return total + rest, math.fsum(squares), count
 
 
 def _short(parts: Iterable[Part]) -> Iterator[Part]:

@@ -122,8 +122,10 @@ def _factor(scaled: F64) -> F64:
 
 def scale_columns(a: F64, exponent: NDArray[np.int64]) -> F64:
     """Columns (or entries) of ``a`` times ``2**exponent``: exact, short of over- and underflow."""
-    half = exponent // 2  # in two steps: 2**1075 itself would overflow
     with np.errstate(over="ignore", under="ignore"):
+        if np.abs(exponent).max(initial=0) < 1000:  # a product takes a fraction of the time
+            return np.asarray(a * np.ldexp(1.0, exponent))
+        half = exponent // 2  # in two steps: 2**1075 itself would overflow
         return np.asarray(np.ldexp(np.ldexp(a, half), exponent - half))
 
 
