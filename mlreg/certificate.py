@@ -27,7 +27,7 @@ from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.refine import Part, Refined, contraction, refine, refine_spread
-from mlreg.linalg.triangle import Triangle, norm, scale_columns, solve_upper
+from mlreg.linalg.triangle import Triangle, norm, plain, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
 
@@ -254,7 +254,7 @@ def least_squares(likelihood: LinearLikelihood) -> LeastSquares:
     known: LeastSquares | None = likelihood.memo.get("least_squares")
     if known is not None:
         return known
-    triangle = likelihood.triangle
+    triangle = plain(likelihood.triangle)
     report = require_full_rank(likelihood)
     p = likelihood.n_params
     beta = solve_upper(triangle.R[:p, :p], triangle.R[:p, p])

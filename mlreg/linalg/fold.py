@@ -30,7 +30,7 @@ __all__ = ["Fold", "fold"]
 F64 = NDArray[np.float64]
 U = 2.0**-53
 WELL_CONDITIONED = 1e-2  # reciprocal condition, by LAPACK's trcon, down to which W is trusted
-FEW = 512  # rows that are put together before they are multiplied
+FEW = 256  # rows from which on a product is worth its overhead
 EXTREME = 400  # binary exponents beyond which squares could leave floating point
 
 
@@ -52,7 +52,7 @@ class Fold:
     def add(self, block: F64) -> None:
         """Fold the rows of a block, shape (m, k), finite; it is kept for a while, not changed."""
         self._waiting.append(block)
-        enough = 4 * self.k if self._gram is None else min(4 * self.k, FEW)
+        enough = max(4 * self.k, FEW) if self._gram is None else FEW
         if sum(map(len, self._waiting)) >= enough:
             self._flush()
 
@@ -66,7 +66,7 @@ class Fold:
         block = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting = []
         enough = 4 * self.k  # rows that T is made of: more by QR would only cost time
-        if len(block) >= enough and not (self._gram or self._closed.n_rows):
+        if len(block) >= max(enough, FEW) and not (self._gram or self._closed.n_rows):
             self._gram = _Gram.of_rows(block[:enough])
             if self._gram is None:
                 self._closed, block = of(block[:enough]), block[enough:]
@@ -170,14 +170,12 @@ class _Gram:
         """The triangle of everything added, its base included."""
         unit, size = _unit(self.G)
         root, _ = lapack.dpotrf(unit)
-        inverse, _ = lapack.dtrtri(root)
-        # λ of Eq. (7.4), from below: ‖A‖₂² is at most the product of the 1- and the ∞-norm
-        smallest = 1 / (np.linalg.norm(inverse, 1) * np.linalg.norm(inverse, np.inf))
+        smallest = smallest_eigenvalue(unit, root)  # λ of Eq. (7.4), from below
         R = np.triu(root * (size * (np.diagonal(self.G) > 0))) @ self.T
         k = len(R)
         # Eq. (7.4): what the solve and the product lose, and what the Gram matrix does
         solve = 2 * k * np.sqrt(k / smallest) * U
-        gram = k * (self.longest + self.n_calls + k + 3) * U / smallest
+        gram = k * (self.longest + self.n_calls + k + 3) * U / (2 * smallest)
         return Triangle(
             R,
             self.exponent,
@@ -245,6 +243,25 @@ def _full(R: F64, blur: float) -> F64:
 def _least(k: int) -> float:
     """Least reciprocal condition, which is one of the 1-norm: √k may separate it from the 2-norm."""
     return min(WELL_CONDITIONED, 0.1 / math.sqrt(k))
+
+
+def smallest_eigenvalue(unit: F64, root: F64) -> float:
+    """Lower bound on the smallest eigenvalue of a Gram matrix at unit diagonal.
+
+    Inverse iteration comes near it, from above. That a number is not above it
+    is proved by Cholesky's method, which goes through for the matrix less that number, as far
+    as its own rounding lets one say.
+    """
+    k = len(unit)
+    v = np.random.default_rng(0).standard_normal(k)
+    for _ in range(4):
+        v, _ = lapack.dpotrs(root, v / np.linalg.norm(v))
+    below, less = 1 / np.linalg.norm(v), unit.copy(order="F")
+    while True:
+        below *= 0.7
+        np.fill_diagonal(less, 1.0 - below)
+        if below < k * (k + 1) * U or not lapack.dpotrf(less)[1]:
+            return float(max(below - k * (k + 1) * U, U))
 
 
 def _unit(G: F64) -> tuple[F64, F64]:

@@ -27,7 +27,7 @@ Pair = tuple[F64, F64]
 Part = tuple[F64, F64, Sequence[F64]]  # X (m, p), y (m,), factors of the weights (m,)
 Rows = Callable[[], Iterable[Part]]
 U = 2.0**-53
-SHORT = 64  # rows that are summed at once where double precision has to do
+SHORT = 32  # terms that are summed at once where double precision has to do
 STEPS = 5
 
 
@@ -112,7 +112,7 @@ def refine(
         g, squares, count = _normal_residual(rows(), high, low, doubled=doubled)
         size = norm_y + float(lengths @ np.abs(high[:, 0]))
         # what rounding can do to g: to its sums over rows, and, through r, along the columns' span
-        unit = 4 * U * U * (count + p) if doubled else (SHORT + 4) * U
+        unit = 4 * U * U * (count + p) if doubled else (2 * SHORT + 4) * U
         along = unit * math.sqrt(squares) * lengths
         within = (4 * U * U if doubled else U) * (p + 4) * size
         noise = np.abs(G) @ along + within * spread
@@ -155,22 +155,28 @@ def _normal_residual(
     """
     count, squares = 0, [0.0]
     total, rest = np.zeros(high.shape) if response else np.eye(len(high)), np.zeros(high.shape)
-    for X, y, weights in parts if doubled else _short(parts):
+    for X, y, weights in _cut(parts, 4096 if doubled else SHORT * SHORT):
         if doubled:
-            columns = np.ascontiguousarray(X.T)
+            columns = np.ascontiguousarray(X.T)[:, None]
             r, tail = _residual(columns, y if response else np.zeros(len(y)), high, low)
             weighted, left = r, tail
             for weight in weights:
                 weighted, error = _two_product(weighted, weight)
                 left = error + left * weight
-            product, error = _two_product(columns[:, None], weighted)
-            g, more = _sum_along(product, error + columns[:, None] * left)
-            product, error = _two_product(r, weighted)
-            squares += [*map(float, _sum_along(product[0], (error + tail * weighted + r * left)[0]))]
+            if response:  # the residual itself is one more column
+                columns = np.concatenate([columns, r[None]])
+            product, error = _two_product(columns, weighted)
+            error += columns * left
+            if response:
+                error[-1] += tail * weighted
+            g, more = _sum_along(product, error)
+            if response:
+                squares += [float(g[-1, 0]), float(more[-1, 0])]
+                g, more = g[:-1], more[:-1]
         else:
-            r = y[:, None] - X @ high
-            weighted = math.prod((w[:, None] for w in weights), start=r)
-            g, more = X.T @ weighted, np.zeros(high.shape)
+            r = y - X @ high[:, 0]
+            weighted = math.prod(weights, start=r)
+            g, more = _by_short_sums(X, weighted)[:, None], np.zeros(high.shape)
             squares.append(float((r * weighted).sum()))
         total, error = _two_sum(total, g)
         rest += error + more
@@ -178,17 +184,26 @@ def _normal_residual(
     return total + rest, math.fsum(squares), count
 
 
-def _short(parts: Iterable[Part]) -> Iterator[Part]:
+def _cut(parts: Iterable[Part], most: int) -> Iterator[Part]:
+    """The same rows in parts of no more than so many."""
     for X, y, weights in parts:
-        for start in range(0, len(y), SHORT):
-            few = slice(start, start + SHORT)
+        for start in range(0, len(y), most):
+            few = slice(start, start + most)
             yield X[few], y[few], [w[few] for w in weights]
 
 
+def _by_short_sums(X: F64, r: F64) -> F64:
+    """Xᵀr of no more than SHORT² rows, as a sum of SHORT sums of SHORT terms."""
+    whole = len(r) - len(r) % SHORT
+    several = X[:whole].reshape(-1, SHORT, X.shape[1])
+    sums = np.matmul(r[:whole].reshape(-1, 1, SHORT), several)[:, 0]
+    return np.asarray(sums.sum(axis=0) + r[whole:] @ X[whole:])
+
+
 def _residual(columns: F64, y: F64, high: F64, low: F64) -> Pair:
-    """y − X(high + low) of some rows, shape (q, m), from the columns of X, shape (p, m)."""
-    products, errors = _two_product(columns[:, None], -high[:, :, None])
-    tail = (errors - columns[:, None] * low[:, :, None]).sum(axis=0)
+    """y − X(high + low) of some rows, shape (q, m), from the columns of X, shape (p, 1, m)."""
+    products, errors = _two_product(columns, -high[:, :, None])
+    tail = (errors - columns * low[:, :, None]).sum(axis=0)
     r = np.broadcast_to(y, tail.shape)
     for product in products:
         r, error = _two_sum(r, product)
@@ -197,15 +212,21 @@ def _residual(columns: F64, y: F64, high: F64, low: F64) -> Pair:
 
 
 def _sum_along(values: F64, rest: F64) -> Pair:
-    """Sums over the last axis, by halves."""
-    rest = rest.sum(axis=-1)
-    while values.shape[-1] > 1:
-        half = values.shape[-1] // 2
-        odd = values[..., 2 * half :]
-        values, error = _two_sum(values[..., :half], values[..., half : 2 * half])
-        rest = rest + error.sum(axis=-1)
-        values = np.concatenate([values, odd], axis=-1)
-    return values[..., 0], rest
+    """Sums over the last axis, of up to 2**12 terms.
+
+    The leading digits of all terms, cut at one place, add up without rounding; so do those of
+    what is cut off. What is left then is below u² of the largest term (Rump, Ogita and Oishi).
+    """
+    total, error = np.zeros(values.shape[:-1]), rest.sum(axis=-1)
+    room = values.shape[-1].bit_length() + 1
+    for _ in range(2):
+        largest = np.abs(values).max(axis=-1, initial=0.0)
+        grid = np.ldexp(1.0, np.frexp(largest)[1] + room)[..., None]
+        leading = (grid + values) - grid
+        values = values - leading
+        total, more = _two_sum(total, leading.sum(axis=-1))
+        error = error + more
+    return total, error + values.sum(axis=-1)
 
 
 def _two_sum(a: F64, b: F64) -> Pair:

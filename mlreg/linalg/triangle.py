@@ -21,6 +21,7 @@ __all__ = [
     "norm",
     "normalise",
     "of",
+    "plain",
     "qr_triangle",
     "scale_columns",
     "select",
@@ -30,6 +31,7 @@ __all__ = [
 
 F64 = NDArray[np.float64]
 U = 2.0**-53
+PLAIN = 100  # see `plain`
 ZERO = -5000  # exponent of a column without rows: below that of any number
 
 
@@ -112,6 +114,15 @@ def normalise(triangle: Triangle) -> Triangle:
     return replace(triangle, R=scale_columns(triangle.R, -shift), exponent=exponent)
 
 
+def plain(triangle: Triangle) -> Triangle:
+    """The same without exponents, where they are moderate: squares and products are safe then."""
+    exponent = triangle.exponent
+    if np.abs(exponent).max(initial=0) > PLAIN:
+        return triangle
+    R = scale_columns(triangle.R, exponent)
+    return replace(triangle, R=R, exponent=np.zeros_like(exponent))
+
+
 def _factor(scaled: F64) -> F64:
     k = scaled.shape[1]
     R = np.zeros((k, k))
@@ -122,6 +133,8 @@ def _factor(scaled: F64) -> F64:
 
 def scale_columns(a: F64, exponent: NDArray[np.int64]) -> F64:
     """Columns (or entries) of ``a`` times ``2**exponent``: exact, short of over- and underflow."""
+    if not exponent.any():
+        return a
     with np.errstate(over="ignore", under="ignore"):
         if np.abs(exponent).max(initial=0) < 1000:  # a product takes a fraction of the time
             return np.asarray(a * np.ldexp(1.0, exponent))
