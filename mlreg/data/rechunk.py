@@ -1,6 +1,6 @@
 """Blocks of other sizes and in another order, in the memory of a few of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,13 +58,21 @@ def _gathered(blocks: Iterable[Block], enough: Any) -> Iterator[Block]:
 def _join(blocks: Sequence[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
-    parts: dict[str, Any] = {}
-    for name in ("X", "y", "frequency", "precision"):
-        arrays = [getattr(block, name) for block in blocks]
-        parts[name] = None if arrays[0] is None else np.concatenate(arrays)
-    return Block(**parts)
+    return _map(lambda *arrays: np.concatenate(arrays), *blocks)
 
 
 def _take(block: Block, rows: Any) -> Block:
-    arrays = (block.X, block.y, block.frequency, block.precision)
-    return Block(*(None if a is None else a[rows] for a in arrays))
+    return _map(lambda array: array[rows], block)
+
+
+def _map(make: Callable[..., Any], *blocks: Block) -> Block:
+    """Do the same to each array of some blocks; X and y stay side by side where they were."""
+
+    def of(name: str) -> Any:
+        arrays = [getattr(block, name) for block in blocks]
+        return None if any(a is None for a in arrays) else make(*arrays)
+
+    weights, joined = (of("frequency"), of("precision")), of("joined")
+    if joined is None:
+        return Block(of("X"), of("y"), *weights)
+    return Block(joined[:, :-1], joined[:, -1], *weights, joined)

@@ -226,7 +226,7 @@ class StreamedSource:
             gaps = len(values) - int(whole.sum())
             if gaps:
                 values, weights = values[whole], {k: w[whole] for k, w in weights.items()}
-        return Block(values[:, :-1], values[:, -1], **weights), gaps
+        return Block(values[:, :-1], values[:, -1], **weights, joined=values), gaps
 
     def _complete(self, values: F64, rows: Rows, at: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Rows without NaN; infinity is an error, and NaN too unless it is to be dropped."""

@@ -96,7 +96,7 @@ class _Gram:
         self.light = self.light and not np.triu(T[1:-1, 1:-1], 1).any()
         self.n_rows = self.n_calls = self.longest = 0
         self._trusted = np.full(len(T), -1.0)
-        self._work = np.empty((0, len(T)))
+        self._work = np.empty(0)
 
     @classmethod
     def of_rows(cls, rows: F64) -> "_Gram | None":
@@ -109,7 +109,7 @@ class _Gram:
             mean = rows[:, 1:].mean(axis=0) / rows[0, 0]
         none = np.zeros(k, dtype=np.int64)
         gram = cls(empty(k), _centring(mean), none, np.zeros((k, k), order="F"))
-        unit, size = _unit(blas.dsyrk(1.0, gram._whiten(rows)))
+        unit, size = _unit(_square(gram._whiten(rows), gram.G))
         root, condition = _root(unit[:-1, :-1])
         if root is None or condition < _least(k):
             return None
@@ -126,7 +126,7 @@ class _Gram:
         for T in (_light(R), _full(R, base.blur)):
             with np.errstate(all="ignore"):
                 M = blas.dtrsm(1.0, T, R, side=1)
-                G = blas.dsyrk(1.0, M, trans=1)
+                G = _square(M, np.zeros_like(M))
             gram = cls(base, T, exponent, G)
             if gram._accept(G):
                 return gram
@@ -138,10 +138,10 @@ class _Gram:
             if self.exponent.any():
                 block = scale_columns(block, -self.exponent)
             W = self._whiten(block)
-            G = blas.dsyrk(1.0, W, beta=1.0, c=self.G)
+            G = _square(W, self.G)
         squares = np.diagonal(G)
         tiny = squares < math.ldexp(1.0, -2 * EXTREME)  # zero, or did a square underflow?
-        if not self._accept(G) or (tiny.any() and W[tiny].any()):
+        if not self._accept(G) or (tiny.any() and W[:, tiny].any()):
             return False
         self.G = G
         self.n_rows += len(block)
@@ -185,24 +185,38 @@ class _Gram:
         )
 
     def _whiten(self, block: F64) -> F64:
-        """(A T⁻¹)ᵀ, in the order that BLAS likes."""
-        if len(self._work) < len(block):
-            self._work = np.empty(block.shape)
-        W = self._work[: len(block)]
+        """W = A T⁻¹, in the order of the block: by rows, or by columns."""
+        m, k = block.shape
+        by_columns = not block.flags.c_contiguous and block.flags.f_contiguous
+        if self._work.size < m * k:
+            self._work = np.empty(m * k)
+        W = self._work[: m * k].reshape((m, k), order="F" if by_columns else "C")
         if not self.light:
             W[:] = block
-            return np.asarray(blas.dtrsm(1.0, self.T, W.T, side=0, trans_a=1, overwrite_b=1))
+            if by_columns:
+                return np.asarray(blas.dtrsm(1.0, self.T, W, side=1, overwrite_b=1))
+            return np.asarray(blas.dtrsm(1.0, self.T, W.T, trans_a=1, overwrite_b=1)).T
         first, centre = block[:, 0], np.append(0.0, self.T[0, 1:])
-        if (first == first[0]).all():  # an intercept
-            _subtract(block, first[0] * centre, W)
-        else:
+        if (first != first[0]).any():  # no intercept
             np.subtract(block, np.outer(first, centre), out=W)
-        W[:, -1] = blas.dgemv(1.0, W.T, np.concatenate(([0.0], -self.T[1:-1, -1], [1.0])), trans=1)
-        return np.asarray(W.T)
+        elif by_columns:
+            np.subtract(block, first[0] * centre, out=W)
+        else:
+            _subtract(block, first[0] * centre, W)
+        b = np.concatenate(([0.0], -self.T[1:-1, -1], [1.0]))
+        W[:, -1] = blas.dgemv(1.0, W, b) if by_columns else blas.dgemv(1.0, W.T, b, trans=1)
+        return W
+
+
+def _square(W: F64, G: F64) -> F64:
+    """WᵀW + G, its upper half."""
+    if W.flags.f_contiguous:
+        return np.asarray(blas.dsyrk(1.0, W, beta=1.0, c=G, trans=1))
+    return np.asarray(blas.dsyrk(1.0, W.T, beta=1.0, c=G))
 
 
 def _subtract(block: F64, row: F64, out: F64) -> None:
-    """Subtract the same from each row; several rows at once, for NumPy's loops dislike short ones."""
+    """Subtract the same from each row; several rows at once, for NumPy dislikes short loops."""
     m, k = block.shape
     many = max(1, min(m, 512 // k))
     whole = m - m % many if block.flags.c_contiguous else 0
