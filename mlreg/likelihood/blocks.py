@@ -303,9 +303,9 @@ class ArraySource:
             )
 
     def _block(self, rows: Any) -> Block:
-        X, y = self._X, self._y
-        if isinstance(rows, slice) and is_numpy_array(X) and is_numpy_array(y):
-            if self.intercept or X.dtype != np.float64:  # it is copied in any case
+        if is_numpy_array(self._X) and is_numpy_array(self._y):
+            as_it_is = isinstance(rows, slice) and self._X.dtype == np.float64
+            if self.intercept or not as_it_is:
                 return self._joined(rows)
         xp = self._xp
 
@@ -317,22 +317,23 @@ class ArraySource:
             index = xp.asarray(rows, device=device(a))
             return as_float(xp, xp.take(a, index, axis=0))
 
-        X, y = pick(self._X), pick(self._y)
+        X: Array = pick(self._X)
+        y: Array = pick(self._y)
         if self.intercept:
             ones = xp.ones((X.shape[0], 1), dtype=xp.float64, device=device(X))
             X = xp.concat([ones, X], axis=1)
         return Block(X, y, **{kind: pick(w) for kind, w in self._weights.items()})
 
-    def _joined(self, rows: slice) -> Block:
-        """A block in one array: the only copy that is made of its rows."""
+    def _joined(self, rows: Any) -> Block:
+        """A block in one array, where its rows are copied in any case."""
         X, first = self._X[rows], int(self.intercept)
         by_columns = X.strides[0] < X.strides[1]
         joined = np.empty((len(X), len(self.names) + 1), order="F" if by_columns else "C")
         joined[:, :first] = 1.0
         joined[:, first:-1] = X
         joined[:, -1] = self._y[rows]
-        weights = (None if w is None else w[rows].astype(np.float64) for w in self._weights.values())
-        return Block(joined[:, :-1], joined[:, -1], *weights, joined)
+        weights = {k: w if w is None else as_float(np, w[rows]) for k, w in self._weights.items()}
+        return Block(joined[:, :-1], joined[:, -1], **weights, joined=joined)
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None

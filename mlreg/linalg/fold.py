@@ -170,7 +170,7 @@ class _Gram:
         """The triangle of everything added, its base included."""
         unit, size = _unit(self.G)
         root, _ = lapack.dpotrf(unit)
-        smallest = smallest_eigenvalue(unit, root)  # λ of Eq. (7.4), from below
+        smallest = eigenvalue_bound(unit, root)  # λ of Eq. (7.4), from below
         R = np.triu(root * (size * (np.diagonal(self.G) > 0))) @ self.T
         k = len(R)
         # Eq. (7.4): what the solve and the product lose, and what the Gram matrix does
@@ -255,11 +255,11 @@ def _full(R: F64, blur: float) -> F64:
 
 
 def _least(k: int) -> float:
-    """Least reciprocal condition, which is one of the 1-norm: √k may separate it from the 2-norm."""
+    """Least reciprocal condition; it is in the 1-norm, which √k may separate from the 2-norm."""
     return min(WELL_CONDITIONED, 0.1 / math.sqrt(k))
 
 
-def smallest_eigenvalue(unit: F64, root: F64) -> float:
+def eigenvalue_bound(unit: F64, root: F64) -> float:
     """Lower bound on the smallest eigenvalue of a Gram matrix at unit diagonal.
 
     Inverse iteration comes near it, from above. That a number is not above it
@@ -270,7 +270,7 @@ def smallest_eigenvalue(unit: F64, root: F64) -> float:
     v = np.random.default_rng(0).standard_normal(k)
     for _ in range(4):
         v, _ = lapack.dpotrs(root, v / np.linalg.norm(v))
-    below, less = 1 / np.linalg.norm(v), unit.copy(order="F")
+    below, less = 1 / float(np.linalg.norm(v)), unit.copy(order="F")
     while True:
         below *= 0.7
         np.fill_diagonal(less, 1.0 - below)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlreg.linalg import fold as module
-from mlreg.linalg.fold import Fold, fold
+from mlreg.linalg.fold import Fold, _Gram, _least, _root, _unit, eigenvalue_bound, fold
 from mlreg.linalg.rank import rank_report
 from mlreg.linalg.triangle import merge, of, scale_columns
 
@@ -40,13 +40,17 @@ def correlated(rng, n, k, condition):
     return rng.standard_normal((n, k)) @ (left * np.logspace(0, -np.log10(condition), k)) @ right
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("condition", [1, 1e4, 1e8, 1e11])
-def test_the_gram_path_is_as_accurate_as_qr(condition):
+def test_the_gram_path_is_as_accurate_as_qr(condition, order):
     rng = np.random.default_rng(int(np.log10(condition)))
     A = np.column_stack([np.ones(6000), correlated(rng, 6000, 6, condition)])
     A[:, -1] += A[:, 1:-1].sum(axis=1)
-    triangle, fast = by_gram(np.array_split(A, 12), 7)
-    assert fast == 12  # all but the first 28 rows
+    given = np.array_split(A, 12)
+    blocks = [np.asarray(block, order=order) for block in given]
+    triangle, fast = by_gram(blocks, 7)
+    assert fast == 12  # all, or all but the first 28 rows
+    assert all((a == b).all() for a, b in zip(blocks, given, strict=True))  # and left as they were
     assert_same_inner_products(triangle, A)
     # pivot by pivot, which inner products do not see where columns are nearly collinear
     R, Q = in_units(triangle), np.linalg.qr(A)[1]
@@ -81,6 +85,8 @@ def hostile():
         "trend": np.column_stack([base, t, 1.7e18 + 1e9 * t, base @ [1, 2, 3]]),
         "sorted groups": np.column_stack([base, dummies[:, 1:], t]),
         "zero until late": np.column_stack([base, late, t]),
+        "tiny late": np.column_stack([base, 1e-250 * late, t]),
+        "no intercept": np.column_stack([base[:, 1:], 1e6 + t]),
         "outlier": np.column_stack([base, spike, t]),
         "tiny and huge": np.column_stack([1e-300 * base, 1e300 * base[:, 1:], t]),
         "growing": np.column_stack([base, np.exp(t / 100), t]),
@@ -152,3 +158,25 @@ def test_a_block_that_breaks_the_condition_changes_nothing(monkeypatch):
     assert (np.abs(in_units(fast) - in_units(slow)) <= slack).all()
     assert slow.n_rows == fast.n_rows == 3000
     assert of(blocks[0]).epsilon < slow.epsilon
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.floats(0, 8), st.booleans())
+def test_what_is_not_looked_at_again_is_well_conditioned(seed, k, log_condition, centre):
+    """Whether the condition is looked at or not, a Gram matrix that is accepted has it."""
+    rng = np.random.default_rng(seed)
+    A = correlated(rng, 600, k, 10**log_condition) * np.exp(rng.normal(size=(600, 1)) * 2)
+    A[:, 0] = 1.0
+    gram = _Gram.of_rows(A[:40]) if centre else _Gram.on(of(A[:40]))
+    for start in range(40, 600, 10) if gram is not None else ():
+        if gram.add(A[start : start + 10]):
+            _, condition = _root(_unit(gram.G)[0])
+            assert condition >= _least(k) / np.sqrt(k)  # of the 1-norm
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(0, 7))
+def test_the_bound_of_the_smallest_eigenvalue_is_one_and_is_near(seed, k, log_condition):
+    A = correlated(np.random.default_rng(seed), k + 20, k, 10 ** (log_condition / 2))
+    unit, _ = _unit(np.asfortranarray(A.T @ A))
+    found, true = eigenvalue_bound(unit, _root(unit)[0]), np.linalg.eigvalsh(unit)[0]
+    assert found <= true + 20 * k * U  # eigvalsh rounds, too
+    assert found >= 0.3 * true - 2 * k * (k + 1) * U
