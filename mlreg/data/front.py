@@ -36,7 +36,7 @@ def source_of(
             streamed = StreamedSource(y, X, missing=missing, progress=progress, **weights)
             return streamed, streamed.design
         return build_source_from_formula(X, y, missing=missing, **weights)
-    if isinstance(X, Source):
+    if hasattr(X, "blocks") and isinstance(X, Source):  # the second test alone takes its time
         gaps = None if missing == "raise" else missing
         fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
         given = [n for n, v in fixed.items()

@@ -33,8 +33,11 @@ __all__ = ["StreamedSource"]
 
 F64 = NDArray[np.float64]
 
-BLOCK_BYTES = 1 << 21
-"""Size of a block: it stays in a processor's cache, and calls per block cost little beside it."""
+BLOCK_BYTES = 1 << 19
+"""Size of a block about: it stays in a processor's cache, and calls cost little beside it."""
+
+BATCH_BYTES = 1 << 21
+"""Size of what is read at a time: as small as that costs little."""
 
 
 class StreamedSource:
@@ -114,7 +117,7 @@ class StreamedSource:
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
     ) -> Iterator[Block]:
-        """Each row once, in order; ``size`` rows at a time, or about 2 MB.
+        """Each row once, in order; ``size`` rows at a time, or about half a MB.
 
         With ``rng`` the order is random as far as memory allows: files, and the row groups of
         Parquet files, come in random order, and rows are permuted within a
@@ -122,22 +125,24 @@ class StreamedSource:
         sort them otherwise before minibatches are drawn from them.
         """
         columns = [*self._used, *self._weights.values()]
-        natural = max(1024, 4 * len(self.names), BLOCK_BYTES // (8 * (len(self.names) + 1)))
-        batches = self.table.batches(list(dict.fromkeys(columns)), natural, rng)
-        blocks = coalesce(self._blocks(batches), natural // 2)
+        row = 8 * (len(self.names) + 1)
+        natural, batch = (max(1024, bytes_ // row) for bytes_ in (BLOCK_BYTES, BATCH_BYTES))
+        batches = self.table.batches(list(dict.fromkeys(columns)), batch, rng)
+        blocks = coalesce(self._blocks(batches, natural), natural // 2)
         if rng is not None:
             blocks = shuffle(blocks, rng)
         return blocks if size is None else rechunk(blocks, size)
 
-    def _blocks(self, batches: Iterable[Rows]) -> Iterator[Block]:
+    def _blocks(self, batches: Iterable[Rows], size: int) -> Iterator[Block]:
         n = left_out = 0
         said: set[str] = set()
         for rows in batches:
             with _once(said):
-                block, gaps = self._fast_block(rows) if self._plain else self._block(rows)
-            left_out += gaps
-            n += len(block.y)
-            yield block
+                found = self._fast_blocks(rows, size) if self._plain else [self._block(rows)]
+            for block, gaps in found:
+                left_out += gaps
+                n += len(block.y)
+                yield block
         if not n:
             raise InvalidInput(
                 "no row is left: there are none, or every row lacks a value or has weight zero"
@@ -206,15 +211,29 @@ class StreamedSource:
             return []
         return [*terms, *response]
 
-    def _fast_block(self, rows: Rows) -> tuple[Block, int]:
+    def _fast_blocks(self, rows: Rows, size: int) -> Iterator[tuple[Block, int]]:
         """A sum of columns: each is copied to its place, and nothing else is done."""
-        batch, first = rows.batch, int(self.design.intercept)
-        # By columns, as Arrow has them; and a new one each time, for a caller may keep his block.
-        values = np.empty((batch.num_rows, first + len(self._plain)), order="F")
-        values[:, :first] = 1.0
-        for j, name in enumerate(self._plain, start=first):
-            values[:, j] = _number(batch.column(name), name)
+        columns = [_number(rows.batch.column(name), name) for name in self._plain]
         keep, weights = self._weighted(rows)
+        starts = range(0, rows.batch.num_rows, size)
+        return (self._fast_block(rows, columns, keep, weights, i, i + size) for i in starts)
+
+    def _fast_block(
+        self,
+        rows: Rows,
+        columns: Sequence[Any],
+        keep: NDArray[np.bool_],
+        weights: dict[str, F64],
+        start: int,
+        stop: int,
+    ) -> tuple[Block, int]:
+        first, keep = int(self.design.intercept), keep[start:stop]
+        weights = {k: w[start:stop] for k, w in weights.items()}
+        # By columns, as Arrow has them; and a new one each time, for a caller may keep his block.
+        values = np.empty((len(keep), first + len(columns)), order="F")
+        values[:, :first] = 1.0
+        for j, column in enumerate(columns, start=first):
+            values[:, j] = column[start:stop]
         gaps = 0
         if weights and not keep.all():
             values, weights = values[keep], {k: w[keep] for k, w in weights.items()}
@@ -222,7 +241,7 @@ class StreamedSource:
             # A finite sum proves finite terms and costs one read; only a suspect is searched.
             finite = np.isfinite(values.sum())
         if not finite:
-            whole = self._complete(values, rows, np.flatnonzero(keep))
+            whole = self._complete(values, rows, start + np.flatnonzero(keep))
             gaps = len(values) - int(whole.sum())
             if gaps:
                 values, weights = values[whole], {k: w[whole] for k, w in weights.items()}

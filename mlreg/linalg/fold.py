@@ -52,28 +52,34 @@ class Fold:
     def add(self, block: F64) -> None:
         """Fold the rows of a block, shape (m, k), finite; it is kept for a while, not changed."""
         self._waiting.append(block)
-        enough = max(4 * self.k, FEW) if self._gram is None else FEW
-        if sum(map(len, self._waiting)) >= enough:
+        begun = self._gram or self._closed.n_rows
+        if sum(map(len, self._waiting)) >= (FEW if begun else max(4 * self.k, FEW)):
+            if not begun:
+                self._begin()
             self._flush()
 
     def triangle(self) -> Triangle:
         """Triangle of all rows so far."""
-        if self._waiting:
-            self._flush()
+        self._flush()
         return normalise(self._total())
 
+    def _begin(self) -> None:
+        """Make a T of the first rows, or their triangle."""
+        rows = np.concatenate(self._waiting)
+        self._gram = _Gram.of_rows(rows[: max(2 * self.k, FEW)])
+        if self._gram is None:
+            enough = 4 * self.k  # more by QR would only cost time
+            self._closed, self._waiting = of(rows[:enough]), [rows[enough:]]
+
     def _flush(self) -> None:
-        block = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
-        self._waiting = []
-        enough = 4 * self.k  # rows that T is made of: more by QR would only cost time
-        if len(block) >= max(enough, FEW) and not (self._gram or self._closed.n_rows):
-            self._gram = _Gram.of_rows(block[:enough])
-            if self._gram is None:
-                self._closed, block = of(block[:enough]), block[enough:]
-        if self._gram is None and self._closed.n_rows >= enough:
-            self._gram = _Gram.on(self._closed)
-        if len(block) and (self._gram is None or not self._gram.add(block)):
-            self._closed, self._gram = merge(self._total(), of(block)), None
+        blocks, self._waiting = self._waiting, []
+        if blocks and min(map(len, blocks)) < FEW:
+            blocks = [np.concatenate(blocks)]
+        for block in filter(len, blocks):
+            if self._gram is None and self._closed.n_rows >= 4 * self.k:
+                self._gram = _Gram.on(self._closed)
+            if self._gram is None or not self._gram.add(block):
+                self._closed, self._gram = merge(self._total(), of(block)), None
 
     def _total(self) -> Triangle:
         return self._gram.triangle() if self._gram and self._gram.n_calls else self._closed

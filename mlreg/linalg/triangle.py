@@ -7,6 +7,7 @@ Putting rows together needs only the triangles: that of [A; B] is that of the tw
 triangles one above the other (Eq. (2.7)). That is `merge`; see `mlreg.linalg.fold`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -144,6 +145,8 @@ def scale_columns(a: F64, exponent: NDArray[np.int64]) -> F64:
 
 def norm(a: F64) -> float:
     """Euclidean norm without over- or underflow on the way."""
+    if a.size < 64:
+        return math.hypot(*a.ravel().tolist())
     largest = float(np.abs(a).max(initial=0.0))
     if not 0 < largest < np.inf:
         return largest
