@@ -140,7 +140,7 @@ def refine(
         g, squares, count = _normal_residual(rows(), high, low, doubled=doubled)
         size = norm_y + float(lengths @ np.abs(high[:, 0]))
         # what rounding can do to g: to its sums over rows, and, through r, along the columns' span
-        unit = 4 * U * U * (count + p) if doubled else (SHORT + 4) * U
+        unit = 4 * U * U * (count + p) if doubled else (min(SHORT, count) + 4) * U
         along = unit * math.sqrt(squares) * lengths
         within = (4 * U * U if doubled else U) * (p + 4) * size
         noise = np.abs(G) @ along + within * spread
