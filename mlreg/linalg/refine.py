@@ -148,7 +148,8 @@ def refine(
         high, low = _fast_two_sum(*_two_sum(high, inverse @ whitened), low)
         step = norm(whitened)
         left = rho / (1 - rho) * step
-        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise)
+        # rounding does a hundredth of what it can: another step may gain until then
+        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise / 64)
         if not doubled or (left * spread <= known).all():
             break
     norm_r = math.sqrt(max(squares - step * step, 0.0))
