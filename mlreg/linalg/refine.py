@@ -29,7 +29,7 @@ Part = tuple[F64, F64, Sequence[F64]]  # X (m, p), y (m,), factors of the weight
 Rows = Callable[[], Iterable[Part]]
 U = 2.0**-53
 SHORT = 64  # rows that are summed at once where double precision has to do
-STEPS = 40  # of a factor just below one half; three or four are usual
+STEPS = 40  # at most; one or two are usual, eight where columns are all but dependent
 AT_ONCE = 10**6  # numbers that a measurement holds at once, a few times over
 
 
@@ -46,7 +46,8 @@ class Refined:
     norm_r : float
         Norm of the residual at the minimum.
     bound : ndarray, shape (p,)
-        Bound on the error of each coefficient, in units of √Gⱼⱼ, the last rounding included.
+        Bound on the error of each coefficient, in units of the triangle's √Gⱼⱼ, the last
+        rounding included.
     spread : ndarray, shape (p,), optional
         √Gⱼⱼ, G = (XᵀX)⁻¹, where these were refined too.
     """

@@ -65,15 +65,16 @@ def test_the_bound_holds_and_double_double_is_right_to_the_last_digit(problem, d
         return
     exact = least_squares(X, y)
     for j, (b, low, truth) in enumerate(zip(found.beta, found.low, exact.params, strict=True)):
-        spread = Fraction(np.sqrt(float(exact.inverse[j][j])))
+        spread = Fraction(np.linalg.norm(given[1][j]))  # the triangle's own, Eq. (7.6)
+        bound = Fraction(found.bound[j]) * (1 + Fraction(2.0**-48))  # it is a rounded sum itself
         error = abs(Fraction(b) - truth) / spread
-        assert error <= Fraction(found.bound[j]) * Fraction(1 + 1e-9)
+        assert error <= bound
         if doubled and np.linalg.cond(X / np.linalg.norm(X, axis=0)) < 1e7:  # to the last digit
             assert abs(Fraction(b) - truth) <= Fraction(np.spacing(abs(b))) / 2 * Fraction(1.001)
         # and known beyond it, as far as the bound says but for the last rounding
         beyond = abs(Fraction(b) + Fraction(low) - truth) / spread
         last = Fraction(2.0**-53 * abs(b)) / spread
-        assert not doubled or beyond <= (Fraction(found.bound[j]) - last) * Fraction(1 + 1e-6)
+        assert not doubled or beyond <= bound - last
 
 
 def test_a_step_that_cannot_work_is_none():
