@@ -107,6 +107,7 @@ CODE = [
     ("7.6", "linalg.refine.refine"),
     ("7.7", "linalg.refine._two_sum"),
     ("7.7", "linalg.refine._two_product"),
+    ("7.9", "linalg.refine.measured_contraction"),
     ("7.8", "linalg.triangle.select"),
     ("7.8", "inference.anova.anova"),
 ]
@@ -140,6 +141,7 @@ CHECKS = [
     ("6-network.md", "per_row = point", "per_row = 2 * point"),
     ("7-exact.md", "unit = W * sp.diag(*(1 / v.norm()", "unit = W * sp.diag(*(2 / v.norm()"),
     ("7-exact.md", "relative = max(D[", "relative = 0.01 * max(D["),
+    ("7-exact.md", "off = (V.inv() * (", "off = 1e20 * (V.inv() * ("),
     ("7-exact.md", "r = y - inside *", "r = y + inside *"),
 ]
 

@@ -170,7 +170,7 @@ def test_right(name, route, tmp_path):
 WARNED = {
     "offset 1e12": (X + 1e12 * FIRST, "'x1'"),
     "offsets 1e12": (X + 1e12, "'x[123]'"),
-    "collinear 1e-12": (np.c_[X, X.sum(axis=1) + 1e-12 * NOISE], "'x4'"),
+    **{f"collinear {g}": (np.c_[X, X.sum(axis=1) + g * NOISE], "'x4'") for g in (1e-12, 1e-13)},
     "integers": (2**62 + ROW[:, None] * 2**33 + 1, "beyond 2.*53 change.*'x1'"),
 }
 
@@ -182,6 +182,9 @@ def test_warned(name):
     design, truth, n_rows = solved(x, Y)
     assert_right(fit, design, Y, truth, n_rows, heard)
     assert any(re.search(message, line) for line in heard)
+    assert fit.certificate.refined
+    for value, exact in zip(fit.params.tolist(), truth.params, strict=True):
+        assert abs(Fraction(value) - exact) <= Fraction(ulp(value))
 
 
 DEPENDENT = {

@@ -5,7 +5,8 @@ step of refinement evaluates what the normal equations leave over at the solutio
 g = Xᵀ(y − Xβ), far more accurately than R was computed, and moves β by
 R⁻¹R⁻ᵀg. Each step shrinks the error by a factor that R's accuracy bounds, so
 that the size of the last step is a bound on what is left: a bound from what was
-found, and not from the worst case.
+found, and not from the worst case. The factor is known beforehand, from the worst
+case of R's own rounding, or measured on the rows.
 
 Numbers of double-double precision are pairs of float64, a value and a remainder;
 their sums and products are exact, Eq. (7.7), and follow Dekker and Knuth.
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from mlreg.linalg.triangle import norm
 
-__all__ = ["Refined", "contraction", "refine", "refine_spread"]
+__all__ = ["Refined", "contraction", "measured_contraction", "refine", "refine_spread"]
 
 F64 = NDArray[np.float64]
 Pair = tuple[F64, F64]
@@ -28,7 +29,8 @@ Part = tuple[F64, F64, Sequence[F64]]  # X (m, p), y (m,), factors of the weight
 Rows = Callable[[], Iterable[Part]]
 U = 2.0**-53
 SHORT = 32  # terms that are summed at once where double precision has to do
-STEPS = 5
+STEPS = 40  # at most; one or two are usual, eight where columns are all but dependent
+AT_ONCE = 10**6  # numbers that a measurement holds at once, a few times over
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,8 @@ class Refined:
     norm_r : float
         Norm of the residual at the minimum.
     bound : ndarray, shape (p,)
-        Bound on the error of each coefficient, in units of √Gⱼⱼ, the last rounding included.
+        Bound on the error of each coefficient, in units of the triangle's √Gⱼⱼ, the last
+        rounding included.
     spread : ndarray, shape (p,), optional
         √Gⱼⱼ, G = (XᵀX)⁻¹, where these were refined too.
     """
@@ -68,6 +71,29 @@ def contraction(R: F64, inverse: F64, epsilon: float) -> float:
     return rho if rho < 0.5 else math.inf
 
 
+def measured_contraction(rows: Rows, R: F64, inverse: F64) -> float:
+    """The same factor as the rows have it, Eq. (7.9), in twice the precision; infinite beyond ½.
+
+    It is nearly as large as it has to be, where that of the worst case is a hundred times
+    larger or more; and costs p times as much as a step.
+    """
+    p = len(R)
+    gram, count = np.zeros((p, p)), 0
+    for X, y, weights in rows():
+        size = max(1, AT_ONCE // (p * p))
+        for start in range(0, len(y), size):
+            few = slice(start, start + size)
+            columns = np.ascontiguousarray(X[few].T)[:, None]
+            zero = np.zeros(columns.shape[-1])
+            whitened = np.add(*_residual(columns, zero, inverse, np.zeros((p, p))))  # −(XV)ᵀ
+            gram += math.prod((w[few] for w in weights), start=whitened) @ whitened.T
+        count += len(y)
+    of_rows = norm(np.eye(p) - gram) + (count + p + 8) * U * float(np.trace(gram))
+    # V is multiplied by in float64, as if its entries were off by (p + 2)u
+    rho = of_rows + contraction(R, inverse, (p + 2) * U) * (1 + of_rows)
+    return rho if rho < 0.5 else math.inf
+
+
 def refine(
     rows: Rows,
     R: F64,
@@ -77,6 +103,7 @@ def refine(
     epsilon: float,
     *,
     doubled: bool,
+    rho: float | None = None,
 ) -> Refined | None:
     """Refine a solution, Eq. (7.5), until its last step is below its rounding; or None.
 
@@ -96,13 +123,15 @@ def refine(
     doubled : bool
         In double-double precision, else in double precision with short sums: one
         step, at little more than the cost of reading the data.
+    rho : float, optional
+        Contraction factor, if it is known better than by ``epsilon``.
 
     Returns
     -------
     Refined or None
         None where the triangle is not accurate enough for a step to help.
     """
-    rho, p = contraction(R, inverse, epsilon), len(R)
+    rho, p = contraction(R, inverse, epsilon) if rho is None else rho, len(R)
     if not math.isfinite(rho):
         return None
     high, low = beta[:, None], np.zeros((p, 1))
@@ -112,7 +141,8 @@ def refine(
         g, squares, count = _normal_residual(rows(), high, low, doubled=doubled)
         size = norm_y + float(lengths @ np.abs(high[:, 0]))
         # what rounding can do to g: to its sums over rows, and, through r, along the columns' span
-        unit = 4 * U * U * (count + p) if doubled else (2 * SHORT + 4) * U
+        sums = min(SHORT, count) + min(SHORT, count // SHORT + 1)
+        unit = 4 * U * U * (count + p) if doubled else (sums + 4) * U
         along = unit * math.sqrt(squares) * lengths
         within = (4 * U * U if doubled else U) * (p + 4) * size
         noise = np.abs(G) @ along + within * spread
@@ -120,19 +150,24 @@ def refine(
         high, low = _fast_two_sum(*_two_sum(high, inverse @ whitened), low)
         step = norm(whitened)
         left = rho / (1 - rho) * step
-        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise)
+        # rounding does a hundredth of what it can: another step may gain until then
+        known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise / 64)
         if not doubled or (left * spread <= known).all():
             break
     norm_r = math.sqrt(max(squares - step * step, 0.0))
     if not (np.isfinite(high).all() and math.isfinite(norm_r)):
         return None
+    # what rounding did to the last step, it may have hidden of the distance
+    left += rho / (1 - rho) * (norm(np.abs(inverse.T) @ along) + within)
     last = np.maximum(U * np.abs(high[:, 0]), np.finfo(float).tiny)
     return Refined(high[:, 0], low[:, 0], norm_r, left + (noise + last) / spread)
 
 
-def refine_spread(rows: Rows, R: F64, inverse: F64, epsilon: float) -> F64 | None:
+def refine_spread(
+    rows: Rows, R: F64, inverse: F64, epsilon: float, *, rho: float | None = None
+) -> F64 | None:
     """√Gⱼⱼ of Eq. (2.11), shape (p,), refined to the last digit; None where that cannot work."""
-    rho, p = contraction(R, inverse, epsilon), len(R)
+    rho, p = contraction(R, inverse, epsilon) if rho is None else rho, len(R)
     if not math.isfinite(rho):
         return None
     high, low = inverse @ inverse.T, np.zeros((p, p))

@@ -1,8 +1,14 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import mlreg as ml
 from mlreg.likelihood.blocks import ArraySource
+from mlreg.verify.exact import least_squares
+
+S = ml.SufficientStatistics
 
 
 def test_one_pass_to_solve_and_one_to_certify(textbook):
@@ -43,19 +49,32 @@ def test_rounding_that_moves_the_solution_is_said():
     rng = np.random.default_rng(0)
     x, z = rng.standard_normal((2, 30))
     X = np.column_stack([x, x + 1e-13 * z])
+    y = x + 0.1 * z
     with pytest.warns(ml.NumericalWarning) as caught:
-        fit = ml.fit(X, x + 0.1 * z)
+        fit = ml.fit(S().update(X, y))
     said = " ".join(str(w.message) for w in caught)
     assert "nearly collinear" in said
     assert "rounding may have moved" in said
     assert fit.certificate.rounding.max() > 0.1
+    with pytest.warns(ml.NumericalWarning) as caught:  # the rows can be asked again
+        fit = ml.fit(X, y)
+    said = " ".join(str(w.message) for w in caught)
+    assert "nearly collinear" in said
+    assert "right to the last digit of float64, and that digit is worth" in said
+    assert fit.certificate.refined
+    truth = least_squares(np.column_stack([np.ones(30), X]), y).params
+    for value, exact in zip(fit.params.tolist(), truth, strict=True):
+        assert abs(Fraction(value) - exact) <= Fraction(math.ulp(value))
 
 
 def test_where_rounding_has_no_bound_nothing_is_claimed():
     rng = np.random.default_rng(1)
     x, z = rng.standard_normal((2, 30))
+    X, y = np.column_stack([x, x + 3e-14 * z]), x + rng.standard_normal(30)
+    with pytest.warns(ml.NumericalWarning, match="nearly collinear"):
+        assert ml.fit(X, y).status.code == "converged"  # with the rows there is one
     with pytest.warns(ml.NumericalWarning):
-        fit = ml.fit(np.column_stack([x, x + 3e-14 * z]), x + rng.standard_normal(30))
+        fit = ml.fit(S().update(X, y))
     assert np.isinf(fit.certificate.rounding).all()
     assert fit.status.code == "stopped"
     assert "rounding has moved the solution" in fit.status.message
