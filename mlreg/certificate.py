@@ -26,14 +26,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
-from mlreg.linalg.refine import (
-    Part,
-    Refined,
-    contraction,
-    measured_contraction,
-    refine,
-    refine_spread,
-)
+from mlreg.linalg.refine import Part, Refined, contraction, measured_contraction, refine
 from mlreg.linalg.triangle import Triangle, norm, plain, scale_columns, solve_upper
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
@@ -311,19 +304,18 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
         rho = contraction(ls.R, solved.inverse, epsilon)
         if small and math.isinf(rho):  # in the worst case; the rows may be better than that
             rho = measured_contraction(given, ls.R, solved.inverse)
-        for doubled in (True,) if small else (False, True):
-            if small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL:
-                found = (ls.R, solved.inverse, ls.beta, ls.norm_y, epsilon)
-                refined = refine(given, *found, doubled=doubled, rho=rho)
-                if refined is not None:
-                    ls = replace(ls, beta=refined.beta, refined=refined)
         # in less favourable cases standard errors lose digits before the coefficients do
-        if ls.refined is not None:
-            bound = ls.refined.bound * math.sqrt(1 + rho)  # in units of the true √Gⱼⱼ, Eq. (7.9)
-            spread = None
-            if numbers <= TINY or (numbers * p <= 20 * SMALL and rho > LOSSY):
-                spread = refine_spread(given, ls.R, solved.inverse, epsilon, rho=rho)
-            ls = replace(ls, refined=replace(ls.refined, bound=bound, spread=spread))
+        lossy = numbers * p <= 20 * SMALL and rho > LOSSY
+        for doubled in (True,) if small else (False, True):
+            doubtful = small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL
+            if doubtful or (lossy and ls.refined is not None):
+                found = (ls.R, solved.inverse, ls.beta, ls.norm_y, epsilon)
+                spread = doubled and (numbers <= TINY or lossy)
+                refined = refine(given, *found, doubled=doubled, spread=spread, rho=rho)
+                if refined is not None:
+                    # in units of the true √Gⱼⱼ, Eq. (7.9)
+                    bound = refined.bound * math.sqrt(1 + rho)
+                    ls = replace(ls, beta=refined.beta, refined=replace(refined, bound=bound))
     return ls
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mlreg.linalg.triangle import norm
 
-__all__ = ["Refined", "contraction", "measured_contraction", "refine", "refine_spread"]
+__all__ = ["Refined", "contraction", "measured_contraction", "refine"]
 
 F64 = NDArray[np.float64]
 Pair = tuple[F64, F64]
@@ -79,14 +79,10 @@ def measured_contraction(rows: Rows, R: F64, inverse: F64) -> float:
     """
     p = len(R)
     gram, count = np.zeros((p, p)), 0
-    for X, y, weights in rows():
-        size = max(1, AT_ONCE // (p * p))
-        for start in range(0, len(y), size):
-            few = slice(start, start + size)
-            columns = np.ascontiguousarray(X[few].T)[:, None]
-            zero = np.zeros(columns.shape[-1])
-            whitened = np.add(*_residual(columns, zero, inverse, np.zeros((p, p))))  # −(XV)ᵀ
-            gram += math.prod((w[few] for w in weights), start=whitened) @ whitened.T
+    for X, y, weights in _cut(rows(), max(1, AT_ONCE // (p * p))):
+        columns, zero = np.ascontiguousarray(X.T)[:, None], np.zeros((p, len(y)))
+        whitened = np.add(*_residual(columns, zero, inverse, np.zeros((p, p))))  # −(XV)ᵀ
+        gram += math.prod(weights, start=whitened) @ whitened.T
         count += len(y)
     of_rows = norm(np.eye(p) - gram) + (count + p + 8) * U * float(np.trace(gram))
     # V is multiplied by in float64, as if its entries were off by (p + 2)u
@@ -103,6 +99,7 @@ def refine(
     epsilon: float,
     *,
     doubled: bool,
+    spread: bool = False,
     rho: float | None = None,
 ) -> Refined | None:
     """Refine a solution, Eq. (7.5), until its last step is below its rounding; or None.
@@ -123,6 +120,9 @@ def refine(
     doubled : bool
         In double-double precision, else in double precision with short sums: one
         step, at little more than the cost of reading the data.
+    spread : bool
+        Refine √Gⱼⱼ of Eq. (2.11), too, in double-double precision: (XᵀX)⁻¹ is what solves the
+        same equations with the columns of I for Xᵀy.
     rho : float, optional
         Contraction factor, if it is known better than by ``epsilon``.
 
@@ -134,8 +134,9 @@ def refine(
     rho, p = contraction(R, inverse, epsilon) if rho is None else rho, len(R)
     if not math.isfinite(rho):
         return None
-    high, low = beta[:, None], np.zeros((p, 1))
-    G, spread = inverse @ inverse.T, np.sqrt((inverse * inverse).sum(axis=1))  # √Gⱼⱼ
+    G, roots = inverse @ inverse.T, np.sqrt((inverse * inverse).sum(axis=1))  # √Gⱼⱼ
+    high = np.column_stack([beta, G]) if spread else beta[:, None]
+    low = np.zeros(high.shape)
     lengths = np.sqrt((R * R).sum(axis=0))
     for _ in range(STEPS if doubled else 2):
         g, squares, count = _normal_residual(rows(), high, low, doubled=doubled)
@@ -145,14 +146,18 @@ def refine(
         unit = 4 * U * U * (count + p) if doubled else (sums + 4) * U
         along = unit * math.sqrt(squares) * lengths
         within = (4 * U * U if doubled else U) * (p + 4) * size
-        noise = np.abs(G) @ along + within * spread
+        noise = np.abs(G) @ along + within * roots
         whitened = inverse.T @ g
-        high, low = _fast_two_sum(*_two_sum(high, inverse @ whitened), low)
-        step = norm(whitened)
+        change = inverse @ whitened
+        high, low = _fast_two_sum(*_two_sum(high, change), low)
+        step = norm(whitened[:, 0])
         left = rho / (1 - rho) * step
         # rounding does a hundredth of what it can: another step may gain until then
         known = np.maximum(0.25 * U * np.abs(high[:, 0]), noise / 64)
-        if not doubled or (left * spread <= known).all():
+        spread_left = rho * np.abs(np.diagonal(change, 1))
+        if not doubled or (
+            (left * roots <= known).all() and (spread_left <= 0.25 * U * np.diagonal(high, 1)).all()
+        ):
             break
     norm_r = math.sqrt(max(squares - step * step, 0.0))
     if not (np.isfinite(high).all() and math.isfinite(norm_r)):
@@ -160,54 +165,38 @@ def refine(
     # what rounding did to the last step, it may have hidden of the distance
     left += rho / (1 - rho) * (norm(np.abs(inverse.T) @ along) + within)
     last = np.maximum(U * np.abs(high[:, 0]), np.finfo(float).tiny)
-    return Refined(high[:, 0], low[:, 0], norm_r, left + (noise + last) / spread)
-
-
-def refine_spread(
-    rows: Rows, R: F64, inverse: F64, epsilon: float, *, rho: float | None = None
-) -> F64 | None:
-    """√Gⱼⱼ of Eq. (2.11), shape (p,), refined to the last digit; None where that cannot work."""
-    rho, p = contraction(R, inverse, epsilon) if rho is None else rho, len(R)
-    if not math.isfinite(rho):
-        return None
-    high, low = inverse @ inverse.T, np.zeros((p, p))
-    for _ in range(STEPS):
-        g, _, _ = _normal_residual(rows(), high, low, doubled=True, response=False)
-        step = inverse @ (inverse.T @ g)
-        high, low = _fast_two_sum(*_two_sum(high, step), low)
-        if (np.abs(np.diagonal(step)) * rho <= 0.25 * U * np.diagonal(high)).all():
-            break
-    return np.sqrt(np.diagonal(high))
+    bound = left + (noise + last) / roots
+    found = np.sqrt(np.diagonal(high, 1)) if spread else None
+    return Refined(high[:, 0], low[:, 0], norm_r, bound, found)
 
 
 def _normal_residual(
-    parts: Iterable[Part], high: F64, low: F64, *, doubled: bool, response: bool = True
+    parts: Iterable[Part], high: F64, low: F64, *, doubled: bool
 ) -> tuple[F64, float, int]:
     """XᵀWr, rᵀWr and the number of rows, for r = y − X(high + low).
 
-    ``high`` and ``low`` have a column for each of q solutions, shape (p, q), and so has XᵀWr.
-    Without ``response`` y is zero, and what is returned first is I + XᵀWr.
+    ``high`` and ``low`` are of shape (p, 1), for the coefficients, or (p, 1 + p) with (XᵀX)⁻¹
+    beside them. For its columns y is zero, and I is added to XᵀWr.
     """
     count, squares = 0, [0.0]
-    total, rest = np.zeros(high.shape) if response else np.eye(len(high)), np.zeros(high.shape)
+    total, rest = np.eye(*high.shape, k=1), np.zeros(high.shape)
     for X, y, weights in _cut(parts, 4096 if doubled else SHORT * SHORT):
         if doubled:
             columns = np.ascontiguousarray(X.T)[:, None]
-            r, tail = _residual(columns, y if response else np.zeros(len(y)), high, low)
+            responses = np.zeros((high.shape[1], len(y)))
+            responses[0] = y
+            r, tail = _residual(columns, responses, high, low)
             weighted, left = r, tail
             for weight in weights:
                 weighted, error = _two_product(weighted, weight)
                 left = error + left * weight
-            if response:  # the residual itself is one more column
-                columns = np.concatenate([columns, r[None]])
+            columns = np.concatenate([columns, r[None, :1]])  # the residual is one more column
             product, error = _two_product(columns, weighted)
             error += columns * left
-            if response:
-                error[-1] += tail * weighted
+            error[-1, 0] += tail[0] * weighted[0]
             g, more = _sum_along(product, error)
-            if response:
-                squares += [float(g[-1, 0]), float(more[-1, 0])]
-                g, more = g[:-1], more[:-1]
+            squares += [float(g[-1, 0]), float(more[-1, 0])]
+            g, more = g[:-1], more[:-1]
         else:
             r = y - X @ high[:, 0]
             weighted = math.prod(weights, start=r)
@@ -236,10 +225,10 @@ def _by_short_sums(X: F64, r: F64) -> F64:
 
 
 def _residual(columns: F64, y: F64, high: F64, low: F64) -> Pair:
-    """y − X(high + low) of some rows, shape (q, m), from the columns of X, shape (p, 1, m)."""
+    """y − X(high + low), shape (q, m) like y, from the columns of X, shape (p, 1, m)."""
     products, errors = _two_product(columns, -high[:, :, None])
     tail = (errors - columns * low[:, :, None]).sum(axis=0)
-    r = np.broadcast_to(y, tail.shape)
+    r = y
     for product in products:
         r, error = _two_sum(r, product)
         tail += error
