@@ -183,7 +183,7 @@ class LeastSquares:
         size = (self.beta, self.norm_y, self.norm_r)
         if self.norm_r <= residual_bound(self.R, *size[:2], self.triangle.epsilon):
             return np.full(len(self.beta), np.inf)  # the residual itself may be rounding
-        return coefficient_bound(self.R, *size, self.triangle.epsilon) / self.s
+        return coefficient_bound(self.R, *size, self.triangle.epsilon, self.inverse) / self.s
 
     @property
     def norm_y(self) -> float:
@@ -291,9 +291,10 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
             X = scale_columns(to_numpy(block.X), -exponent[:-1])
             yield X, scale_columns(to_numpy(block.y), -exponent[-1]), weights
 
-    p, epsilon = len(ls.beta), ls.triangle.epsilon
-    numbers = ls.triangle.n_rows * p
+    p, epsilon, numbers = len(ls.beta), ls.triangle.epsilon, ls.triangle.n_rows * len(ls.beta)
     small = numbers <= SMALL
+    if not (small or _doubtful(ls)):
+        return ls
 
     def given() -> Iterable[Part]:
         return kept if small else rows()
@@ -307,8 +308,7 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
         # in less favourable cases standard errors lose digits before the coefficients do
         lossy = numbers * p <= 20 * SMALL and rho > LOSSY
         for doubled in (True,) if small else (False, True):
-            doubtful = small or ls.perfect or ls.rounding.max(initial=0.0) > DOUBTFUL
-            if doubtful or (lossy and ls.refined is not None):
+            if small or _doubtful(ls) or (lossy and ls.refined is not None):
                 found = (ls.R, solved.inverse, ls.beta, ls.norm_y, epsilon)
                 spread = doubled and (numbers <= TINY or lossy)
                 refined = refine(given, *found, doubled=doubled, spread=spread, rho=rho)
@@ -317,6 +317,12 @@ def _refine(likelihood: LinearLikelihood, ls: LeastSquares) -> LeastSquares:
                     bound = refined.bound * math.sqrt(1 + rho)
                     ls = replace(ls, beta=refined.beta, refined=replace(refined, bound=bound))
     return ls
+
+
+def _doubtful(ls: LeastSquares) -> bool:
+    """Whether rounding may matter."""
+    with np.errstate(all="ignore"):
+        return ls.perfect or bool(ls.rounding.max(initial=0.0) > DOUBTFUL)
 
 
 def require_full_rank(likelihood: LinearLikelihood) -> RankReport:

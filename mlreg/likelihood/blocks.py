@@ -341,7 +341,8 @@ class ArraySource:
         """Each row once, in order; or, with ``rng``, in the order of one random permutation."""
         n = self._n_physical
         k = len(self.names)
-        size = max(BLOCK_ROWS, BLOCK_NUMBERS // k) if size is None else size
+        if size is None:  # a fold begins with two rows for each column of X and y
+            size = max(BLOCK_ROWS, 2 * (k + 1), BLOCK_NUMBERS // k)
         order = self._rows
         if rng is not None:
             order = rng.permutation(n) if order is None else rng.permutation(order)

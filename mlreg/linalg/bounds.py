@@ -8,7 +8,7 @@ then move by no more than Eq. (5.7), which does not depend on the columns' units
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.linalg.triangle import solve_upper, unit_columns
+from mlreg.linalg.triangle import solve_upper
 
 __all__ = ["coefficient_bound", "residual_bound"]
 
@@ -20,7 +20,14 @@ def residual_bound(R: F64, beta: F64, norm_y: float, epsilon: float) -> float:
     return float(epsilon * (norm_y + np.linalg.norm(R, axis=0) @ np.abs(beta)))
 
 
-def coefficient_bound(R: F64, beta: F64, norm_y: float, norm_r: float, epsilon: float) -> F64:
+def coefficient_bound(
+    R: F64,
+    beta: F64,
+    norm_y: float,
+    norm_r: float,
+    epsilon: float,
+    inverse: F64 | None = None,
+) -> F64:
     """A-priori bound on the rounding error of each coefficient, in units of √Gⱼⱼ, Eq. (5.7).
 
     Parameters
@@ -33,6 +40,8 @@ def coefficient_bound(R: F64, beta: F64, norm_y: float, norm_r: float, epsilon: 
         Euclidean norms of the response and of the residual.
     epsilon : float
         Columnwise relative backward error of the triangle.
+    inverse : ndarray, shape (p, p), optional
+        R⁻¹, where it is known.
 
     Returns
     -------
@@ -41,13 +50,13 @@ def coefficient_bound(R: F64, beta: F64, norm_y: float, norm_r: float, epsilon: 
         dividing by the residual standard error gives standard errors. κ = ε√p‖R⁻¹‖ at
         unit columns allows for higher orders; from ½ on the bound is infinite.
     """
-    unit, _ = unit_columns(R)
-    p = len(R)
-    inverse = solve_upper(unit, np.eye(p))
+    p, lengths = len(R), np.linalg.norm(R, axis=0)
+    inverse = solve_upper(R, np.eye(p)) if inverse is None else inverse
+    inverse = lengths[:, None] * inverse  # of the columns at unit norm: units cancel below
     contraction = epsilon * np.linalg.norm(inverse) * np.sqrt(p)
     if not contraction < 0.5:
         return np.full(p, np.inf)
-    G = inverse @ inverse.T  # of the columns at unit norm: units cancel below
+    G = inverse @ inverse.T
     cross = np.abs(G).sum(axis=1) / np.sqrt(np.diagonal(G)) * norm_r
     total = residual_bound(R, beta, norm_y, epsilon) + epsilon * cross
     return np.asarray(total / (1 - contraction))

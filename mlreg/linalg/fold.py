@@ -29,7 +29,7 @@ __all__ = ["Fold", "fold"]
 
 F64 = NDArray[np.float64]
 U = 2.0**-53
-WELL_CONDITIONED = 1e-2  # reciprocal condition, by LAPACK's trcon, down to which W is trusted
+LEAST = 1e-4  # eigenvalue of WᵀW at unit diagonal, down to which W is well conditioned
 FEW = 256  # rows from which on a product is worth its overhead
 EXTREME = 400  # binary exponents beyond which squares could leave floating point
 
@@ -53,7 +53,7 @@ class Fold:
         """Fold the rows of a block, shape (m, k), finite; it is kept for a while, not changed."""
         self._waiting.append(block)
         begun = self._gram or self._closed.n_rows
-        if sum(map(len, self._waiting)) >= (FEW if begun else max(4 * self.k, FEW)):
+        if sum(map(len, self._waiting)) >= (FEW if begun else max(2 * self.k, FEW)):
             if not begun:
                 self._begin()
             self._flush()
@@ -65,7 +65,7 @@ class Fold:
 
     def _begin(self) -> None:
         """Make a T of the first rows, or their triangle."""
-        rows = np.concatenate(self._waiting)
+        rows = _joined(self._waiting)
         self._gram = _Gram.of_rows(rows[: max(2 * self.k, FEW)])
         if self._gram is None:
             enough = 4 * self.k  # more by QR would only cost time
@@ -74,7 +74,7 @@ class Fold:
     def _flush(self) -> None:
         blocks, self._waiting = self._waiting, []
         if blocks and min(map(len, blocks)) < FEW:
-            blocks = [np.concatenate(blocks)]
+            blocks = [_joined(blocks)]
         for block in filter(len, blocks):
             if self._gram is None and self._closed.n_rows >= 4 * self.k:
                 self._gram = _Gram.on(self._closed)
@@ -93,6 +93,10 @@ def fold(blocks: Iterable[F64], k: int) -> Triangle:
     return folding.triangle()
 
 
+def _joined(blocks: list[F64]) -> F64:
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
 class _Gram:
     """WᵀW of W = A T⁻¹, on top of what a triangle contributes."""
 
@@ -102,7 +106,7 @@ class _Gram:
         self.light = self.light and not np.triu(T[1:-1, 1:-1], 1).any()
         self.n_rows = self.n_calls = self.longest = 0
         self._trusted = np.full(len(T), -1.0)
-        self._work = np.empty(0)
+        self._work, self._spare = np.empty(0), np.zeros_like(G)
 
     @classmethod
     def of_rows(cls, rows: F64) -> "_Gram | None":
@@ -115,11 +119,10 @@ class _Gram:
             mean = rows[:, 1:].mean(axis=0) / rows[0, 0]
         none = np.zeros(k, dtype=np.int64)
         gram = cls(empty(k), _centring(mean), none, np.zeros((k, k), order="F"))
-        unit, size = _unit(_square(gram._whiten(rows), gram.G))
-        root, condition = _root(unit[:-1, :-1])
-        if root is None or condition < _least(k):
+        unit, size = _unit(_square(gram._whiten(rows), gram._spare))
+        if eigenvalue_bound(unit[:-1, :-1]) < LEAST:
             return None
-        found, _ = lapack.dpotrs(root, unit[:-1, -1])
+        _, found, _ = lapack.dposv(unit[:-1, :-1], unit[:-1, -1])
         gram.T = _centring(mean, found * size[-1] / size[:-1])
         return gram
 
@@ -144,12 +147,13 @@ class _Gram:
             if self.exponent.any():
                 block = scale_columns(block, -self.exponent)
             W = self._whiten(block)
-            G = _square(W, self.G)
+            np.copyto(self._spare, self.G)
+            G = _square(W, self._spare)
         squares = np.diagonal(G)
         tiny = squares < math.ldexp(1.0, -2 * EXTREME)  # zero, or did a square underflow?
         if not self._accept(G) or (tiny.any() and W[:, tiny].any()):
             return False
-        self.G = G
+        self.G, self._spare = G, self.G
         self.n_rows += len(block)
         self.n_calls += 1
         self.longest = max(self.longest, len(block))
@@ -164,23 +168,21 @@ class _Gram:
         squares = np.diagonal(G)
         if (squares <= self._trusted).all():
             return True
-        least = _least(len(G))
         with np.errstate(all="ignore"):
-            root, condition = _root(_unit(G)[0])
-            if root is None or condition < least:
-                return False
-            self._trusted = squares * (condition / least) ** 2
-        return True
+            least = eigenvalue_bound(_unit(G)[0])
+            if least >= LEAST:
+                self._trusted = squares * (least / LEAST)
+        return least >= LEAST
 
     def triangle(self) -> Triangle:
         """The triangle of everything added, its base included."""
         unit, size = _unit(self.G)
         root, _ = lapack.dpotrf(unit)
-        smallest = eigenvalue_bound(unit, root)  # λ of Eq. (7.4), from below
-        R = np.triu(root * (size * (np.diagonal(self.G) > 0))) @ self.T
+        smallest = eigenvalue_bound(unit)  # λ of Eq. (7.4), from below
+        R = blas.dtrmm(1.0, self.T, np.triu(root * (size * (np.diagonal(self.G) > 0))), side=1)
         k = len(R)
         # Eq. (7.4): what the solve and the product lose, and what the Gram matrix does
-        solve = 2 * k * np.sqrt(k / smallest) * U
+        solve = 2 * k * math.sqrt(k / smallest) * U
         gram = k * (self.longest + self.n_calls + k + 3) * U / (2 * smallest)
         return Triangle(
             R,
@@ -215,10 +217,10 @@ class _Gram:
 
 
 def _square(W: F64, G: F64) -> F64:
-    """WᵀW + G, its upper half."""
+    """WᵀW + G, its upper half, in the place of G."""
     if W.flags.f_contiguous:
-        return np.asarray(blas.dsyrk(1.0, W, beta=1.0, c=G, trans=1))
-    return np.asarray(blas.dsyrk(1.0, W.T, beta=1.0, c=G))
+        return np.asarray(blas.dsyrk(1.0, W, beta=1.0, c=G, trans=1, overwrite_c=1))
+    return np.asarray(blas.dsyrk(1.0, W.T, beta=1.0, c=G, overwrite_c=1))
 
 
 def _subtract(block: F64, row: F64, out: F64) -> None:
@@ -260,28 +262,25 @@ def _full(R: F64, blur: float) -> F64:
     return T
 
 
-def _least(k: int) -> float:
-    """Least reciprocal condition; it is in the 1-norm, which √k may separate from the 2-norm."""
-    return min(WELL_CONDITIONED, 0.1 / math.sqrt(k))
+def eigenvalue_bound(unit: F64) -> float:
+    """Lower bound on the smallest eigenvalue of a Gram matrix at unit diagonal; 0 for no bound.
 
-
-def eigenvalue_bound(unit: F64, root: F64) -> float:
-    """Lower bound on the smallest eigenvalue of a Gram matrix at unit diagonal.
-
-    Inverse iteration comes near it, from above. That a number is not above it
-    is proved by Cholesky's method, which goes through for the matrix less that number, as far
-    as its own rounding lets one say.
+    Inverse iteration comes near it, from above. That a number is not above it is proved by
+    Cholesky's method, which goes through for the matrix less that number, but for its own rounding.
     """
     k = len(unit)
+    root, info = lapack.dpotrf(unit)
+    if info or not np.isfinite(root).all():
+        return 0.0
     v = np.random.default_rng(0).standard_normal(k)
     for _ in range(4):
         v, _ = lapack.dpotrs(root, v / np.linalg.norm(v))
-    below, less = 1 / float(np.linalg.norm(v)), unit.copy(order="F")
-    while True:
-        below *= 0.7
-        np.fill_diagonal(less, 1.0 - below)
-        if below < k * (k + 1) * U or not lapack.dpotrf(less)[1]:
-            return float(max(below - k * (k + 1) * U, U))
+    bound, rounding = 1 / float(np.linalg.norm(v)), k * (k + 1) * U
+    while bound > 2 * rounding:
+        bound *= 0.7
+        if not lapack.dpotrf(unit - bound * np.eye(k))[1]:
+            return bound - rounding
+    return 0.0
 
 
 def _unit(G: F64) -> tuple[F64, F64]:
@@ -291,11 +290,3 @@ def _unit(G: F64) -> tuple[F64, F64]:
     unit = G / size / size[:, None]
     np.fill_diagonal(unit, np.where(squares == 0, 1.0, np.diagonal(unit)))
     return unit, size
-
-
-def _root(unit: F64) -> tuple[F64 | None, float]:
-    """Cholesky's root of a Gram matrix at unit diagonal, and its reciprocal condition."""
-    if not np.isfinite(np.triu(unit)).all():
-        return None, 0.0
-    root, info = lapack.dpotrf(unit)
-    return (None, 0.0) if info else (root, float(lapack.dtrcon(root)[0]))
