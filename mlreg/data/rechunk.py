@@ -66,13 +66,6 @@ def _take(block: Block, rows: Any) -> Block:
 
 
 def _map(make: Callable[..., Any], *blocks: Block) -> Block:
-    """Do the same to each array of some blocks; X and y stay side by side where they were."""
-
-    def of(name: str) -> Any:
-        arrays = [getattr(block, name) for block in blocks]
-        return None if any(a is None for a in arrays) else make(*arrays)
-
-    weights, joined = (of("frequency"), of("precision")), of("joined")
-    if joined is None:
-        return Block(of("X"), of("y"), *weights)
-    return Block(joined[:, :-1], joined[:, -1], *weights, joined)
+    """Do the same to each array of some blocks."""
+    arrays = [[getattr(b, name) for b in blocks] for name in ("X", "y", "frequency", "precision")]
+    return Block(*(None if some[0] is None else make(*some) for some in arrays))

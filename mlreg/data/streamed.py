@@ -27,7 +27,8 @@ from mlreg.data.names import bare_columns, categorised, columns_of, parse, plain
 from mlreg.data.progress import Bar, shown
 from mlreg.data.rechunk import coalesce, rechunk, shuffle
 from mlreg.errors import InvalidInput, InvalidType
-from mlreg.likelihood.blocks import Block, check_weights
+from mlreg.likelihood.blocks import Block, PiecedBlock, check_weights, surely_finite
+from mlreg.linalg.pieces import Pieces
 
 __all__ = ["StreamedSource"]
 
@@ -212,8 +213,9 @@ class StreamedSource:
         return [*terms, *response]
 
     def _fast_blocks(self, rows: Rows, size: int) -> Iterator[tuple[Block, int]]:
-        """A sum of columns: each is copied to its place, and nothing else is done."""
-        columns = [_number(rows.batch.column(name), name) for name in self._plain]
+        """A sum of columns: they are taken as they are, and nothing else is done."""
+        numbers = (_number(rows.batch.column(name), name) for name in self._plain)
+        columns = [column.astype(np.float64, copy=False) for column in numbers]
         keep, weights = self._weighted(rows)
         starts = range(0, rows.batch.num_rows, size)
         return (self._fast_block(rows, columns, keep, weights, i, i + size) for i in starts)
@@ -227,25 +229,19 @@ class StreamedSource:
         start: int,
         stop: int,
     ) -> tuple[Block, int]:
-        first, keep = int(self.design.intercept), keep[start:stop]
-        weights = {k: w[start:stop] for k, w in weights.items()}
-        # By columns, as Arrow has them; and a new one each time, for a caller may keep his block.
-        values = np.empty((len(keep), first + len(columns)), order="F")
-        values[:, :first] = 1.0
-        for j, column in enumerate(columns, start=first):
-            values[:, j] = column[start:stop]
+        part = slice(start, stop)
+        columns, keep = [column[part] for column in columns], keep[part]
+        first = [1.0] * self.design.intercept
+        if not weights and all(map(surely_finite, columns)):
+            return PiecedBlock(Pieces([*first, *columns])), 0
+        values = np.column_stack([*(np.full(len(keep), one) for one in first), *columns])[keep]
+        weights = {k: w[part][keep] for k, w in weights.items()}
         gaps = 0
-        if weights and not keep.all():
-            values, weights = values[keep], {k: w[keep] for k, w in weights.items()}
-        with np.errstate(all="ignore"):
-            # A finite sum proves finite terms and costs one read; only a suspect is searched.
-            finite = np.isfinite(values.sum())
-        if not finite:
+        if not surely_finite(values):
             whole = self._complete(values, rows, start + np.flatnonzero(keep))
             gaps = len(values) - int(whole.sum())
-            if gaps:
-                values, weights = values[whole], {k: w[whole] for k, w in weights.items()}
-        return Block(values[:, :-1], values[:, -1], **weights, joined=values), gaps
+            values, weights = values[whole], {k: w[whole] for k, w in weights.items()}
+        return Block(values[:, :-1], values[:, -1], **weights), gaps
 
     def _complete(self, values: F64, rows: Rows, at: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Rows without NaN; infinity is an error, and NaN too unless it is to be dropped."""

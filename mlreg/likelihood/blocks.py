@@ -5,22 +5,28 @@ Everything that mlreg computes is a sum over blocks, so that no algorithm needs
 more memory than a few of them.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
+from scipy.linalg import blas
 
 from mlreg.errors import InvalidInput
+from mlreg.linalg.pieces import Pieces
 
 __all__ = [
     "ArraySource",
     "Block",
     "CheckedSource",
+    "PiecedBlock",
     "SelectedSource",
     "Source",
     "namespace",
+    "surely_finite",
     "to_numpy",
 ]
 
@@ -61,6 +67,15 @@ def as_float(xp: Any, a: Array) -> Array:
     return a if a.dtype in (xp.float64, xp.complex128) else xp.astype(a, xp.float64)
 
 
+def surely_finite(a: Array) -> bool:
+    """Whether nothing in it is NaN or infinite, by one read: a finite sum proves finite terms."""
+    if is_numpy_array(a) and a.dtype == np.float64 and (a.flags.c_contiguous or a.flags.f_contiguous):
+        flat = a.reshape(-1, order="A")
+        return math.isfinite(blas.ddot(flat, flat)) if len(flat) else True
+    with np.errstate(all="ignore"):
+        return math.isfinite(float(namespace(a).sum(as_float(namespace(a), a))))
+
+
 def check_weights(
     w: np.ndarray[Any, np.dtype[np.float64]], kind: str, *, some: bool = False, first_row: int = 0
 ) -> None:
@@ -97,15 +112,37 @@ class Block:
         Whole numbers: the row stands for that many equal rows.
     precision : array, shape (m,), optional
         Positive: the row's noise variance is sigma**2 / precision.
-    joined : array, shape (m, p + 1), optional
-        X and y side by side, where they are parts of one NumPy array.
     """
 
     X: Array
     y: Array
     frequency: Array | None = None
     precision: Array | None = None
-    joined: Array | None = None
+
+
+class PiecedBlock(Block):
+    """A block whose columns lie in several NumPy arrays; X is made when somebody asks for it.
+
+    Attributes
+    ----------
+    pieces : Pieces
+        The columns of X and y, side by side.
+    """
+
+    def __init__(
+        self, pieces: Pieces, frequency: Array | None = None, precision: Array | None = None
+    ) -> None:
+        values = {"pieces": pieces, "frequency": frequency, "precision": precision}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "y", pieces.parts[-1])
+
+    pieces: Pieces
+
+    @cached_property
+    def X(self) -> Array:  # type: ignore[override]
+        """Rows of the design matrix."""
+        return self.pieces.array[:, :-1]
 
 
 @runtime_checkable
@@ -266,10 +303,8 @@ class ArraySource:
         self._finite = True
 
     def _look_at(self, *arrays: Array) -> None:
-        """Search all rows where these are suspect: a finite sum proves finite terms."""
-        with np.errstate(all="ignore"):
-            total = sum(float(self._xp.sum(a)) for a in arrays)
-        if not (self._finite or np.isfinite(total)):
+        """Search all rows where these are suspect."""
+        if not (self._finite or all(map(surely_finite, arrays))):
             self._finite = True  # to read them all the same
             try:
                 self._name_nonfinite()
@@ -304,9 +339,13 @@ class ArraySource:
 
     def _block(self, rows: Any) -> Block:
         if is_numpy_array(self._X) and is_numpy_array(self._y):
-            as_it_is = isinstance(rows, slice) and self._X.dtype == np.float64
-            if self.intercept or not as_it_is:
-                return self._joined(rows)
+            X, y, *weights = (
+                None if a is None else as_float(np, a[rows])
+                for a in (self._X, self._y, *self._weights.values())
+            )
+            if self.intercept and X.shape[1]:
+                return PiecedBlock(Pieces([1.0, X, y]), *weights)
+            return Block(np.ones((len(y), 1)) if self.intercept else X, y, *weights)
         xp = self._xp
 
         def pick(a: Array | None) -> Array | None:
@@ -324,17 +363,6 @@ class ArraySource:
             X = xp.concat([ones, X], axis=1)
         return Block(X, y, **{kind: pick(w) for kind, w in self._weights.items()})
 
-    def _joined(self, rows: Any) -> Block:
-        """A block in one array, where its rows are copied in any case."""
-        X, first = self._X[rows], int(self.intercept)
-        by_columns = X.strides[0] < X.strides[1]
-        joined = np.empty((len(X), len(self.names) + 1), order="F" if by_columns else "C")
-        joined[:, :first] = 1.0
-        joined[:, first:-1] = X
-        joined[:, -1] = self._y[rows]
-        weights = {k: w if w is None else as_float(np, w[rows]) for k, w in self._weights.items()}
-        return Block(joined[:, :-1], joined[:, -1], **weights, joined=joined)
-
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
     ) -> Iterator[Block]:
@@ -350,7 +378,8 @@ class ArraySource:
             rows = slice(start, min(start + size, n))
             block = self._block(rows if order is None else order[rows])
             if not self._finite:
-                self._look_at(*((block.X, block.y) if block.joined is None else (block.joined,)))
+                pieced = isinstance(block, PiecedBlock)
+                self._look_at(*(block.pieces.parts[1:] if pieced else (block.X, block.y)))
             yield block
         self._finite = True
 

@@ -28,6 +28,7 @@ from mlreg.likelihood.blocks import (
 )
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.fold import fold
+from mlreg.linalg.pieces import Pieces
 from mlreg.linalg.rank import RankReport, rank_report
 from mlreg.linalg.triangle import Triangle, merge, scale_columns, select
 
@@ -172,26 +173,33 @@ class LinearLikelihood:
         """What one pass over the rows finds; kept."""
         n_rows, log_precision = 0.0, []
         first: F64 | None = None
-        constant = np.arange(self.n_params)
+        constant = set(range(self.n_params))
 
-        def rows() -> Iterator[F64]:
-            nonlocal n_rows, first, constant
+        def rows() -> Iterator[F64 | Pieces]:
+            nonlocal n_rows, first
             for block in self.blocks():
-                k = 1.0 if block.frequency is None else to_numpy(block.frequency)
-                w = 1.0 if block.precision is None else to_numpy(block.precision)
-                n_rows += float(np.sum(k * np.ones(block.y.shape)))
-                log_precision.append(float(np.sum(k * np.log(w))))
-                X = to_numpy(block.X)
-                if len(X):
-                    first = X[0].copy() if first is None else first
-                    constant = constant[(X[:, constant] == first[constant]).all(axis=0)]
-                yield weighted_rows(block)
+                m = len(block.y)
+                k = None if block.frequency is None else to_numpy(block.frequency)
+                n_rows += m if k is None else float(k.sum())
+                if block.precision is not None:
+                    logs = np.log(to_numpy(block.precision))
+                    log_precision.append(float(np.sum(logs if k is None else k * logs)))
+                pieces = getattr(block, "pieces", None)
+                if m and first is None:
+                    first = to_numpy(block.X)[0].copy()
+                doubtful = constant if pieces is None else constant - pieces.constant
+                if m and doubtful:
+                    X, at = to_numpy(block.X), sorted(doubtful)
+                    varies = (X[:, at] != first[at]).any(axis=0)
+                    constant.difference_update(np.array(at)[varies].tolist())
+                weighted = k is not None or block.precision is not None
+                yield pieces if pieces is not None and not weighted else weighted_rows(block)
 
         triangle = fold(rows(), self.n_params + 1)
         if first is None:
-            first, constant = np.full(self.n_params, np.nan), constant[:0]
+            first, constant = np.full(self.n_params, np.nan), set()
         return Summary(
-            triangle, int(n_rows), math.fsum(log_precision), first, tuple(constant.tolist())
+            triangle, int(n_rows), math.fsum(log_precision), first, tuple(sorted(constant))
         )
 
     def select(self, keep: Sequence[int]) -> "LinearLikelihood":
@@ -324,15 +332,13 @@ class LinearLikelihood:
 
 def weighted_rows(block: Block) -> F64:
     """[√w X, √w y] of a block, a row of frequency k times √k: z of Eq. (1.5) but for σ."""
-    rows = block.joined
-    if rows is None:
-        rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
+    rows = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
     weights = [w for w in (block.precision, block.frequency) if w is not None]
     if weights:
         there = rows.any(axis=0)
         with np.errstate(over="ignore", under="ignore"):
             for weight in weights:
-                rows = rows * np.sqrt(to_numpy(weight))[:, None]
+                rows *= np.sqrt(to_numpy(weight))[:, None]
         if not np.isfinite(rows).all() or (rows.any(axis=0) != there).any():
             raise InvalidInput(
                 "the weights take the data out of the range of floating point: divide them by "

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
+from mlreg.linalg.pieces import Pieces
 from mlreg.linalg.triangle import (
     Triangle,
     empty,
@@ -45,13 +46,13 @@ class Fold:
 
     def __init__(self, k: int) -> None:
         self.k = k
-        self._waiting: list[F64] = []
+        self._waiting: list[Pieces] = []
         self._closed = empty(k)  # what is in no Gram matrix
         self._gram: _Gram | None = None
 
-    def add(self, block: F64) -> None:
+    def add(self, block: F64 | Pieces) -> None:
         """Fold the rows of a block, shape (m, k), finite; it is kept for a while, not changed."""
-        self._waiting.append(block)
+        self._waiting.append(block if isinstance(block, Pieces) else Pieces([block]))
         begun = self._gram or self._closed.n_rows
         if sum(map(len, self._waiting)) >= (FEW if begun else max(2 * self.k, FEW)):
             if not begun:
@@ -65,11 +66,11 @@ class Fold:
 
     def _begin(self) -> None:
         """Make a T of the first rows, or their triangle."""
-        rows = _joined(self._waiting)
+        rows = _joined(self._waiting).array
         self._gram = _Gram.of_rows(rows[: max(2 * self.k, FEW)])
         if self._gram is None:
             enough = 4 * self.k  # more by QR would only cost time
-            self._closed, self._waiting = of(rows[:enough]), [rows[enough:]]
+            self._closed, self._waiting = of(rows[:enough]), [Pieces([rows[enough:]])]
 
     def _flush(self) -> None:
         blocks, self._waiting = self._waiting, []
@@ -79,13 +80,13 @@ class Fold:
             if self._gram is None and self._closed.n_rows >= 4 * self.k:
                 self._gram = _Gram.on(self._closed)
             if self._gram is None or not self._gram.add(block):
-                self._closed, self._gram = merge(self._total(), of(block)), None
+                self._closed, self._gram = merge(self._total(), of(block.array)), None
 
     def _total(self) -> Triangle:
         return self._gram.triangle() if self._gram and self._gram.n_calls else self._closed
 
 
-def fold(blocks: Iterable[F64], k: int) -> Triangle:
+def fold(blocks: Iterable[F64 | Pieces], k: int) -> Triangle:
     """Triangle of all rows of some blocks, each of shape (m, k), finite: Eqs. (2.7) and (7.3)."""
     folding = Fold(k)
     for block in blocks:
@@ -93,8 +94,8 @@ def fold(blocks: Iterable[F64], k: int) -> Triangle:
     return folding.triangle()
 
 
-def _joined(blocks: list[F64]) -> F64:
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+def _joined(blocks: list[Pieces]) -> Pieces:
+    return blocks[0] if len(blocks) == 1 else Pieces([np.concatenate([b.array for b in blocks])])
 
 
 class _Gram:
@@ -119,7 +120,7 @@ class _Gram:
             mean = rows[:, 1:].mean(axis=0) / rows[0, 0]
         none = np.zeros(k, dtype=np.int64)
         gram = cls(empty(k), _centring(mean), none, np.zeros((k, k), order="F"))
-        unit, size = _unit(_square(gram._whiten(rows), gram._spare))
+        unit, size = _unit(_square(gram._whiten(Pieces([rows])), gram._spare))
         if eigenvalue_bound(unit[:-1, :-1]) < LEAST:
             return None
         _, found, _ = lapack.dposv(unit[:-1, :-1], unit[:-1, -1])
@@ -141,11 +142,12 @@ class _Gram:
                 return gram
         return None
 
-    def add(self, block: F64) -> bool:
+    def add(self, block: F64 | Pieces) -> bool:
         """Add rows; False, and nothing changed, where that would lose digits."""
+        block = block if isinstance(block, Pieces) else Pieces([block])
         with np.errstate(all="ignore"):
             if self.exponent.any():
-                block = scale_columns(block, -self.exponent)
+                block = Pieces([scale_columns(block.array, -self.exponent)])
             W = self._whiten(block)
             np.copyto(self._spare, self.G)
             G = _square(W, self._spare)
@@ -192,25 +194,22 @@ class _Gram:
             float(self.base.blur + solve),
         )
 
-    def _whiten(self, block: F64) -> F64:
+    def _whiten(self, block: Pieces) -> F64:
         """W = A T⁻¹, in the order of the block: by rows, or by columns."""
-        m, k = block.shape
-        by_columns = not block.flags.c_contiguous and block.flags.f_contiguous
-        if self._work.size < m * k:
-            self._work = np.empty(m * k)
-        W = self._work[: m * k].reshape((m, k), order="F" if by_columns else "C")
+        shape, by_columns = (len(block), block.width), block.by_columns
+        if self._work.size < math.prod(shape):
+            self._work = np.empty(shape).reshape(-1)
+        W = self._work[: math.prod(shape)].reshape(shape, order="F" if by_columns else "C")
         if not self.light:
-            W[:] = block
+            W[:] = block.array
             if by_columns:
                 return np.asarray(blas.dtrsm(1.0, self.T, W, side=1, overwrite_b=1))
             return np.asarray(blas.dtrsm(1.0, self.T, W.T, trans_a=1, overwrite_b=1)).T
-        first, centre = block[:, 0], np.append(0.0, self.T[0, 1:])
-        if (first != first[0]).any():  # no intercept
-            np.subtract(block, np.outer(first, centre), out=W)
-        elif by_columns:
-            np.subtract(block, first[0] * centre, out=W)
+        first, centre = block.first, np.append(0.0, self.T[0, 1:])
+        if isinstance(first, float):
+            block.minus(first * centre, W)
         else:
-            _subtract(block, first[0] * centre, W)
+            np.subtract(block.array, np.outer(first, centre), out=W)
         b = np.concatenate(([0.0], -self.T[1:-1, -1], [1.0]))
         W[:, -1] = blas.dgemv(1.0, W, b) if by_columns else blas.dgemv(1.0, W.T, b, trans=1)
         return W
@@ -221,16 +220,6 @@ def _square(W: F64, G: F64) -> F64:
     if W.flags.f_contiguous:
         return np.asarray(blas.dsyrk(1.0, W, beta=1.0, c=G, trans=1, overwrite_c=1))
     return np.asarray(blas.dsyrk(1.0, W.T, beta=1.0, c=G, overwrite_c=1))
-
-
-def _subtract(block: F64, row: F64, out: F64) -> None:
-    """Subtract the same from each row; several rows at once, for NumPy dislikes short loops."""
-    m, k = block.shape
-    many = max(1, min(m, 512 // k))
-    whole = m - m % many if block.flags.c_contiguous else 0
-    wide = (whole // many, many * k)
-    np.subtract(block[:whole].reshape(wide), np.tile(row, many), out=out[:whole].reshape(wide))
-    np.subtract(block[whole:], row, out=out[whole:])
 
 
 def _centring(mean: F64, beta: F64 | None = None) -> F64:
