@@ -34,11 +34,8 @@ __all__ = ["StreamedSource"]
 
 F64 = NDArray[np.float64]
 
-BLOCK_BYTES = 1 << 19
-"""Size of a block about: it stays in a processor's cache, and calls cost little beside it."""
-
-BATCH_BYTES = 1 << 21
-"""Size of what is read at a time: as small as that costs little."""
+BLOCK_BYTES = 1 << 21
+"""Size of a block: it stays in a processor's cache, and calls per block cost little beside it."""
 
 
 class StreamedSource:
@@ -118,7 +115,7 @@ class StreamedSource:
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
     ) -> Iterator[Block]:
-        """Each row once, in order; ``size`` rows at a time, or about half a MB.
+        """Each row once, in order; ``size`` rows at a time, or about 2 MB.
 
         With ``rng`` the order is random as far as memory allows: files, and the row groups of
         Parquet files, come in random order, and rows are permuted within a
@@ -126,24 +123,22 @@ class StreamedSource:
         sort them otherwise before minibatches are drawn from them.
         """
         columns = [*self._used, *self._weights.values()]
-        row = 8 * (len(self.names) + 1)
-        natural, batch = (max(1024, bytes_ // row) for bytes_ in (BLOCK_BYTES, BATCH_BYTES))
-        batches = self.table.batches(list(dict.fromkeys(columns)), batch, rng)
-        blocks = coalesce(self._blocks(batches, natural), natural // 2)
+        natural = max(1024, BLOCK_BYTES // (8 * (len(self.names) + 1)))
+        batches = self.table.batches(list(dict.fromkeys(columns)), natural, rng)
+        blocks = coalesce(self._blocks(batches), natural // 2)
         if rng is not None:
             blocks = shuffle(blocks, rng)
         return blocks if size is None else rechunk(blocks, size)
 
-    def _blocks(self, batches: Iterable[Rows], size: int) -> Iterator[Block]:
+    def _blocks(self, batches: Iterable[Rows]) -> Iterator[Block]:
         n = left_out = 0
         said: set[str] = set()
         for rows in batches:
             with _once(said):
-                found = self._fast_blocks(rows, size) if self._plain else [self._block(rows)]
-            for block, gaps in found:
-                left_out += gaps
-                n += len(block.y)
-                yield block
+                block, gaps = self._fast_block(rows) if self._plain else self._block(rows)
+            left_out += gaps
+            n += len(block.y)
+            yield block
         if not n:
             raise InvalidInput(
                 "no row is left: there are none, or every row lacks a value or has weight zero"
@@ -212,33 +207,18 @@ class StreamedSource:
             return []
         return [*terms, *response]
 
-    def _fast_blocks(self, rows: Rows, size: int) -> Iterator[tuple[Block, int]]:
+    def _fast_block(self, rows: Rows) -> tuple[Block, int]:
         """A sum of columns: they are taken as they are, and nothing else is done."""
         numbers = (_number(rows.batch.column(name), name) for name in self._plain)
         columns = [column.astype(np.float64, copy=False) for column in numbers]
+        pieces = Pieces([*([1.0] * self.design.intercept), *columns])
+        if not self._weights and all(map(surely_finite, columns)):
+            return PiecedBlock(pieces), 0
         keep, weights = self._weighted(rows)
-        starts = range(0, rows.batch.num_rows, size)
-        return (self._fast_block(rows, columns, keep, weights, i, i + size) for i in starts)
-
-    def _fast_block(
-        self,
-        rows: Rows,
-        columns: Sequence[Any],
-        keep: NDArray[np.bool_],
-        weights: dict[str, F64],
-        start: int,
-        stop: int,
-    ) -> tuple[Block, int]:
-        part = slice(start, stop)
-        columns, keep = [column[part] for column in columns], keep[part]
-        first = [1.0] * self.design.intercept
-        if not weights and all(map(surely_finite, columns)):
-            return PiecedBlock(Pieces([*first, *columns])), 0
-        values = np.column_stack([*(np.full(len(keep), one) for one in first), *columns])[keep]
-        weights = {k: w[part][keep] for k, w in weights.items()}
+        values, weights = pieces.array[keep], {k: w[keep] for k, w in weights.items()}
         gaps = 0
         if not surely_finite(values):
-            whole = self._complete(values, rows, start + np.flatnonzero(keep))
+            whole = self._complete(values, rows, np.flatnonzero(keep))
             gaps = len(values) - int(whole.sum())
             values, weights = values[whole], {k: w[whole] for k, w in weights.items()}
         return Block(values[:, :-1], values[:, -1], **weights), gaps

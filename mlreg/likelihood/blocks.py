@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Array = Any  # an array of any array-API namespace
+MANY = 2**15  # numbers, from which on threads are worth waking
 
 BLOCK_ROWS = 1024
 """Rows per block at least, where the caller does not say."""
@@ -69,11 +70,12 @@ def as_float(xp: Any, a: Array) -> Array:
 
 def surely_finite(a: Array) -> bool:
     """Whether nothing in it is NaN or infinite, by one read: a finite sum proves finite terms."""
-    if is_numpy_array(a) and a.dtype == np.float64 and (a.flags.c_contiguous or a.flags.f_contiguous):
+    if isinstance(a, np.ndarray) and a.dtype == np.float64 and a.flags.forc and a.size > MANY:
         flat = a.reshape(-1, order="A")
-        return math.isfinite(blas.ddot(flat, flat)) if len(flat) else True
+        return math.isfinite(blas.ddot(flat, flat))  # by several threads
     with np.errstate(all="ignore"):
-        return math.isfinite(float(namespace(a).sum(as_float(namespace(a), a))))
+        xp = np if isinstance(a, np.ndarray) else namespace(a)
+        return math.isfinite(float(xp.sum(as_float(xp, a))))
 
 
 def check_weights(
@@ -132,15 +134,14 @@ class PiecedBlock(Block):
     def __init__(
         self, pieces: Pieces, frequency: Array | None = None, precision: Array | None = None
     ) -> None:
-        values = {"pieces": pieces, "frequency": frequency, "precision": precision}
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "y", pieces.parts[-1])
+        vars(self).update(
+            pieces=pieces, y=pieces.parts[-1], frequency=frequency, precision=precision
+        )
 
     pieces: Pieces
 
     @cached_property
-    def X(self) -> Array:  # type: ignore[override]
+    def X(self) -> Array:
         """Rows of the design matrix."""
         return self.pieces.array[:, :-1]
 
@@ -339,13 +340,11 @@ class ArraySource:
 
     def _block(self, rows: Any) -> Block:
         if is_numpy_array(self._X) and is_numpy_array(self._y):
-            X, y, *weights = (
-                None if a is None else as_float(np, a[rows])
-                for a in (self._X, self._y, *self._weights.values())
-            )
-            if self.intercept and X.shape[1]:
-                return PiecedBlock(Pieces([1.0, X, y]), *weights)
-            return Block(np.ones((len(y), 1)) if self.intercept else X, y, *weights)
+            own, response = as_float(np, self._X[rows]), as_float(np, self._y[rows])
+            weights = (w if w is None else as_float(np, w[rows]) for w in self._weights.values())
+            if self.intercept:
+                return PiecedBlock(Pieces([1.0, own, response]), *weights)
+            return Block(own, response, *weights)
         xp = self._xp
 
         def pick(a: Array | None) -> Array | None:
@@ -378,8 +377,8 @@ class ArraySource:
             rows = slice(start, min(start + size, n))
             block = self._block(rows if order is None else order[rows])
             if not self._finite:
-                pieced = isinstance(block, PiecedBlock)
-                self._look_at(*(block.pieces.parts[1:] if pieced else (block.X, block.y)))
+                pieces = block.pieces.parts[1:] if isinstance(block, PiecedBlock) else [block.X]
+                self._look_at(*pieces, block.y)
             yield block
         self._finite = True
 

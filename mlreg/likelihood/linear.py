@@ -20,6 +20,7 @@ from mlreg.likelihood.blocks import (
     ArraySource,
     Block,
     CheckedSource,
+    PiecedBlock,
     SelectedSource,
     Source,
     as_float,
@@ -172,32 +173,29 @@ class LinearLikelihood:
     def summary(self) -> Summary:
         """What one pass over the rows finds; kept."""
         n_rows, log_precision = 0.0, []
-        first: F64 | None = None
+        first = np.full(self.n_params, np.nan)
         constant = set(range(self.n_params))
 
-        def rows() -> Iterator[F64 | Pieces]:
+        def rows() -> Iterator[Pieces]:
             nonlocal n_rows, first
             for block in self.blocks():
-                m = len(block.y)
+                m = block.y.shape[0]
                 k = None if block.frequency is None else to_numpy(block.frequency)
-                n_rows += m if k is None else float(k.sum())
                 if block.precision is not None:
                     logs = np.log(to_numpy(block.precision))
                     log_precision.append(float(np.sum(logs if k is None else k * logs)))
-                pieces = getattr(block, "pieces", None)
-                if m and first is None:
+                pieces = pieces_of(block)
+                if m and not n_rows:
                     first = to_numpy(block.X)[0].copy()
-                doubtful = constant if pieces is None else constant - pieces.constant
+                doubtful = sorted(constant - pieces.constant)
                 if m and doubtful:
-                    X, at = to_numpy(block.X), sorted(doubtful)
-                    varies = (X[:, at] != first[at]).any(axis=0)
-                    constant.difference_update(np.array(at)[varies].tolist())
-                weighted = k is not None or block.precision is not None
-                yield pieces if pieces is not None and not weighted else weighted_rows(block)
+                    varies = (to_numpy(block.X)[:, doubtful] != first[doubtful]).any(axis=0)
+                    constant.difference_update(np.array(doubtful)[varies].tolist())
+                n_rows += m if k is None else float(k.sum())
+                yield pieces
 
         triangle = fold(rows(), self.n_params + 1)
-        if first is None:
-            first, constant = np.full(self.n_params, np.nan), set()
+        constant = constant if n_rows else set()
         return Summary(
             triangle, int(n_rows), math.fsum(log_precision), first, tuple(sorted(constant))
         )
@@ -328,6 +326,15 @@ class LinearLikelihood:
         R[:p, :p] = math.sqrt(location) * design * math.exp(-gamma)
         R[p, p] = math.sqrt(scale * self.n_rows)
         return R
+
+
+def pieces_of(block: Block) -> Pieces:
+    """`weighted_rows`, not copied where there are no weights."""
+    if block.frequency is not None or block.precision is not None:
+        return Pieces([weighted_rows(block)])
+    if isinstance(block, PiecedBlock):
+        return block.pieces
+    return Pieces([to_numpy(block.X), to_numpy(block.y)])
 
 
 def weighted_rows(block: Block) -> F64:

@@ -205,8 +205,9 @@ class _Gram:
             if by_columns:
                 return np.asarray(blas.dtrsm(1.0, self.T, W, side=1, overwrite_b=1))
             return np.asarray(blas.dtrsm(1.0, self.T, W.T, trans_a=1, overwrite_b=1)).T
-        first, centre = block.first, np.append(0.0, self.T[0, 1:])
-        if isinstance(first, float):
+        centre = np.append(0.0, self.T[0, 1:])
+        first = block.first if centre.any() else 1.0
+        if isinstance(first, float):  # an intercept
             block.minus(first * centre, W)
         else:
             np.subtract(block.array, np.outer(first, centre), out=W)

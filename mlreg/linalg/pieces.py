@@ -1,6 +1,6 @@
 """Rows whose columns lie in several arrays, side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,43 +17,51 @@ class Pieces:
 
     Parameters
     ----------
-    parts : sequence of float64 arrays, shape (m,) or (m, j), or numbers
-        The columns, in order; a number is a column of it, and there is at least one array.
+    parts : sequence of float64 arrays, shape (m,) or (m, j), or of numbers
+        The columns, in order; a number is a column of it, and the last one is an array.
     """
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.parts = tuple(parts)
-        self._m = next(len(part) for part in parts if not isinstance(part, float))
-        self.width = sum(_width(part) for part in parts)
+        self._at: list[Any] = []  # the column of each part, or the slice of its columns
+        self.width = 0
+        for part in parts:
+            if isinstance(part, float) or part.ndim == 1:
+                self._at.append(self.width)
+                self.width += 1
+            else:
+                self._at.append(slice(self.width, self.width + part.shape[1]))
+                self.width += part.shape[1]
 
     def __len__(self) -> int:
-        return self._m
+        return len(self.parts[-1])
 
     @cached_property
     def array(self) -> F64:
-        """All columns in one array, shape (m, k): by columns where most of them came so."""
+        """All columns in one array, shape (m, k)."""
         if len(self.parts) == 1:
             whole: F64 = self.parts[0]
             return whole
-        whole = np.empty((self._m, self.width), order="F" if self.by_columns else "C")
-        for part, at in self._placed():
+        whole = np.empty((len(self), self.width), order="F" if self.by_columns else "C")
+        for part, at in zip(self.parts, self._at, strict=True):
             whole[:, at] = part
         return whole
 
     @property
     def by_columns(self) -> bool:
-        """Whether the largest part, the last of them, has its columns in one piece each."""
-        largest = max(self.parts, key=_width)
-        return _width(largest) == 1 or largest.strides[0] < largest.strides[1]
+        """Whether each column is in one piece, and not each row."""
+        matrices = (part for part in self.parts if not isinstance(part, float) and part.ndim == 2)
+        return all(part.strides[0] < part.strides[1] for part in matrices)
 
     @property
     def constant(self) -> set[int]:
         """Positions of the columns that are given as numbers."""
-        return {at for part, at in self._placed() if isinstance(part, float)}  # type: ignore[misc]
+        given = zip(self.parts, self._at, strict=True)
+        return {at for part, at in given if isinstance(part, float)}
 
     @property
     def first(self) -> Any:
-        """Column 0: one number where it is that in every row, else the array."""
+        """Column 0: one number where it is the same in every row, else the array."""
         part = self.parts[0]
         if isinstance(part, float):
             return part
@@ -62,23 +70,11 @@ class Pieces:
 
     def minus(self, row: F64, out: F64) -> None:
         """Subtract the same numbers, shape (k,), from each row, into ``out``, shape (m, k)."""
-        for part, at in self._placed():
-            if isinstance(part, float) or part.ndim == 1:
+        for part, at in zip(self.parts, self._at, strict=True):
+            if isinstance(at, int):
                 np.subtract(part, row[at], out=out[:, at])
             else:
                 _subtract(part, row[at], out[:, at])
-
-    def _placed(self) -> Iterator[tuple[Any, Any]]:
-        """Each part, and the index of its column, or the slice of its columns."""
-        at = 0
-        for part in self.parts:
-            width = _width(part)
-            yield part, at if isinstance(part, float) or part.ndim == 1 else slice(at, at + width)
-            at += width
-
-
-def _width(part: Any) -> int:
-    return 1 if isinstance(part, float) or part.ndim == 1 else int(part.shape[1])
 
 
 def _subtract(rows: F64, row: F64, out: F64) -> None:

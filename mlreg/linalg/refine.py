@@ -179,7 +179,7 @@ def _normal_residual(
     beside them. For its columns y is zero, and I is added to XᵀWr.
     """
     count, squares = 0, [0.0]
-    total, rest = np.eye(*high.shape, k=1), np.zeros(high.shape)
+    total, rest = np.eye(len(high), high.shape[1], k=1), np.zeros(high.shape)
     for X, y, weights in _cut(parts, 4096 if doubled else SHORT * SHORT):
         if doubled:
             columns = np.ascontiguousarray(X.T)[:, None]
