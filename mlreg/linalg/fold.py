@@ -205,13 +205,13 @@ class _Gram:
             if by_columns:
                 return np.asarray(blas.dtrsm(1.0, self.T, W, side=1, overwrite_b=1))
             return np.asarray(blas.dtrsm(1.0, self.T, W.T, trans_a=1, overwrite_b=1)).T
-        centre = np.append(0.0, self.T[0, 1:])
+        centre = np.concatenate(([0.0], self.T[0, 1:-1], [0.0]))
         first = block.first if centre.any() else 1.0
         if isinstance(first, float):  # an intercept
             block.minus(first * centre, W)
         else:
             np.subtract(block.array, np.outer(first, centre), out=W)
-        b = np.concatenate(([0.0], -self.T[1:-1, -1], [1.0]))
+        b = np.append(-self.T[:-1, -1], 1.0)
         W[:, -1] = blas.dgemv(1.0, W, b) if by_columns else blas.dgemv(1.0, W.T, b, trans=1)
         return W
 
