@@ -58,4 +58,5 @@ class Exact:
                 "divide extreme weights"
             )
         lost = Status("stopped", why)
-        return finish(likelihood, ls, ls.params, [ls.params], "solve", before, lost)
+        params = ls.params
+        return finish(likelihood, ls, params, [params], "solve", before, lost)

@@ -156,7 +156,8 @@ def finish(
         )
     elif status is None:
         status = Status("stopped", f"{judged.distance:.3g} standard errors from the MLE")
-    theta = np.append(params, ls.log_sigma(norm(ls.contrast(params))))
+    end = errors[-1] if way[-1] is params else norm(ls.contrast(params))
+    theta = np.append(params, ls.log_sigma(end))
     return Solution(theta, likelihood.noise, status, judged, history, likelihood.reads - reads)
 
 
