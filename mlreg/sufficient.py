@@ -7,8 +7,10 @@ and it is as small as a page, however many rows went in.
 """
 
 import math
+import operator
 import os
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,14 @@ class SufficientStatistics:
 
     def __init__(self) -> None:
         self.design: Design | None = None
-        self._summary: Summary | None = None
+        # Entry i sums up 2**i updates or none, the oldest last: like the digits of a counter, so
+        # that n updates round no more than log2(n) times.
+        self._parts: list[Summary | None] = []
+
+    @property
+    def _summary(self) -> Summary | None:
+        there = [part for part in reversed(self._parts) if part is not None]
+        return reduce(operator.add, there) if there else None
 
     def update(
         self,
@@ -94,20 +103,28 @@ class SufficientStatistics:
         weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
         source, design = source_of(X, y, intercept, names, weights, missing)
         new = SufficientStatistics()
-        new.design, new._summary = design, LinearLikelihood.from_source(source).summary
-        total = self + new
-        self.design, self._summary = total.design, total._summary
+        new.design, carry = design, LinearLikelihood.from_source(source).summary
+        self._check_same(new)
+        self.design, i = self.design or design, 0
+        while i < len(self._parts) and (before := self._parts[i]) is not None:
+            self._parts[i], carry, i = None, before + carry, i + 1
+        self._parts[i : i + 1] = [carry]
         return self
 
     def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
         if not isinstance(other, SufficientStatistics):
             return NotImplemented
-        a, b = self._summary, other._summary
+        self._check_same(other)
         total = SufficientStatistics()
-        if a is None or b is None:
-            some = other if a is None else self
-            total.design, total._summary = some.design, some._summary
-            return total
+        total.design = self.design or other.design
+        there = [part for part in (self._summary, other._summary) if part is not None]
+        total._parts = [reduce(operator.add, there)] if there else []
+        return total
+
+    def _check_same(self, other: "SufficientStatistics") -> None:
+        """Raise where the columns of two statistics are not the same."""
+        if self.design is None or other.design is None:
+            return
         if (self.names, self.response) != (other.names, other.response):
             raise InvalidInput(
                 f"statistics of different columns: {', '.join((*self.names, self.response))} and "
@@ -120,8 +137,6 @@ class SufficientStatistics:
                 "or a transform of whole columns, such as center, differ. Read all parts at once "
                 "by mlreg.read([...]), or make these columns beforehand, the same way in each part"
             )
-        total.design, total._summary = self.design, a + b
-        return total
 
     def _design(self) -> Any:
         return None if self.design is None else plain(self.design.to_dict())
@@ -139,7 +154,7 @@ class SufficientStatistics:
     @property
     def n_rows(self) -> int:
         """Observations so far: the sum of the frequency weights."""
-        return 0 if self._summary is None else self._summary.n_rows
+        return sum(part.n_rows for part in self._parts if part is not None)
 
     @property
     def triangle(self) -> Triangle:
@@ -148,9 +163,10 @@ class SufficientStatistics:
 
     @property
     def _known(self) -> Summary:
-        if self._summary is None:
+        summary = self._summary
+        if summary is None:
             raise InvalidInput("these statistics hold no rows yet: update(X, y) first")
-        return self._summary
+        return summary
 
     def __repr__(self) -> str:
         return f"<SufficientStatistics: {self.n_rows} rows of {', '.join(self.names) or 'nothing'}>"
@@ -208,7 +224,7 @@ class SufficientStatistics:
         self = cls()
         try:
             self.design = design_from_dict(d["design"])
-            self._summary = _summary(d, len(self.names))
+            self._parts = [_summary(d, len(self.names))]
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error
         return self

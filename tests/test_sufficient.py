@@ -1,6 +1,7 @@
 """Sufficient statistics: every fit from them is the fit of the rows."""
 
 import json
+import math
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -89,6 +90,17 @@ def test_order_of_columns_and_ten_machines(tmp_path):
     again = ml.load(tmp_path / "fit.json")
     assert (again.params == fit.params).all()
     assert (again.std_errors == fit.std_errors).all()
+
+
+def test_many_small_updates_round_as_little_as_a_tree_of_them():
+    total = ml.SufficientStatistics()
+    for rows in np.split(np.arange(3000), 600):
+        total.update(X[rows], Y[rows])
+    assert total.n_rows == 3000
+    one, merged = 16 * 6 + 5, 16 * 6 * (math.ceil(math.log2(600)) + 10)  # see triangle.of and merge
+    assert total.triangle.epsilon <= (one + merged) * 2.0**-53
+    laws.blocks_do_not_matter(ml.fit(total), ml.fit(X, Y))
+    assert (total._known.first == [1, *X[0]]).all()  # the oldest
 
 
 def test_saved_statistics_are_exact_and_small(tmp_path):
