@@ -19,8 +19,9 @@ from mlreg.files import plain, read, write
 from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
 from mlreg.inference.prediction import Prediction, leverage_root
 from mlreg.inference.summary import summary
-from mlreg.likelihood.blocks import SelectedSource, Source, to_numpy
+from mlreg.likelihood.blocks import Source, to_numpy
 from mlreg.likelihood.noise import Gaussian
+from mlreg.likelihood.wrapped import SelectedSource
 from mlreg.linalg.rank import Dependence, RankReport
 from mlreg.linalg.refine import Refined
 from mlreg.linalg.triangle import Triangle, norm

@@ -9,7 +9,8 @@ from mlreg.data.lazy import LazyTable
 from mlreg.data.sources import build_source, build_source_from_formula
 from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import ArraySource, CheckedSource, Source
+from mlreg.likelihood.blocks import ArraySource, Source
+from mlreg.likelihood.wrapped import CheckedSource
 
 __all__ = ["source_of"]
 

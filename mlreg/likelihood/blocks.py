@@ -21,9 +21,7 @@ from mlreg.linalg.pieces import Pieces
 __all__ = [
     "ArraySource",
     "Block",
-    "CheckedSource",
     "PiecedBlock",
-    "SelectedSource",
     "Source",
     "namespace",
     "surely_finite",
@@ -388,88 +386,3 @@ class ArraySource:
             self._check_finite()
         drawn = rng.integers(self._n_physical, size=size)
         return self._block(drawn if self._rows is None else self._rows[drawn])
-
-
-class CheckedSource:
-    """Another's source, each block looked at before it is used.
-
-    Parameters
-    ----------
-    source : Source
-        Its blocks become float64; rows of weight zero are left out; shapes that
-        do not fit, NaN, infinities and weights that are none raise `InvalidInput`.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.names = tuple(source.names)
-        self.n_rows: int | None = None  # counted, not believed
-        self.rereadable = source.rereadable
-
-    def _check(self, block: Block, at: int) -> Block:
-        if block.X.ndim != 2 or block.X.shape[1] != len(self.names):
-            raise InvalidInput(
-                f"a block of the source has X of shape {tuple(block.X.shape)}; "
-                f"its {len(self.names)} columns are {', '.join(self.names)}"
-            )
-        try:
-            part = ArraySource(
-                block.X,
-                block.y,
-                names=self.names,
-                frequency=block.frequency,
-                precision=block.precision,
-            )
-        except InvalidInput as error:
-            raise InvalidInput(f"in the source's block from row {at} on: {error}") from error
-        (checked,) = part.blocks(size=block.X.shape[0])
-        return checked
-
-    def blocks(
-        self, size: int | None = None, rng: np.random.Generator | None = None
-    ) -> Iterator[Block]:
-        """Blocks of the source, checked."""
-        at = 0
-        for block in self.source.blocks(size, rng):
-            if block.y.shape[0]:
-                yield self._check(block, at)
-                at += block.y.shape[0]
-        if not at:
-            raise InvalidInput("the source has no rows")
-
-
-class SelectedSource:
-    """Some columns of another source.
-
-    Parameters
-    ----------
-    source : Source
-        The full design.
-    keep : sequence of int
-        Positions of the columns to keep, in order.
-    """
-
-    def __init__(self, source: Source, keep: Sequence[int]) -> None:
-        self.source = source
-        self.keep = np.asarray(keep, dtype=np.intp)
-        self.names = tuple(source.names[j] for j in self.keep)
-        self.n_rows = source.n_rows
-        self.rereadable = source.rereadable
-
-    def _select(self, block: Block) -> Block:
-        xp = namespace(block.X)
-        X = xp.take(block.X, xp.asarray(self.keep, device=device(block.X)), axis=1)
-        return Block(X, block.y, block.frequency, block.precision)
-
-    def blocks(
-        self, size: int | None = None, rng: np.random.Generator | None = None
-    ) -> Iterator[Block]:
-        """Blocks of the full source, the kept columns of them."""
-        for block in self.source.blocks(size, rng):
-            yield self._select(block)
-
-    def sample(self, size: int, rng: np.random.Generator) -> Block:
-        """See `ArraySource.sample`."""
-        if not hasattr(self.source, "sample"):
-            raise InvalidInput("rows can be picked only of a source in memory: use reshuffling")
-        return self._select(self.source.sample(size, rng))

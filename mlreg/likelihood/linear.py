@@ -19,15 +19,14 @@ from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import (
     ArraySource,
     Block,
-    CheckedSource,
     PiecedBlock,
-    SelectedSource,
     Source,
     as_float,
     namespace,
     to_numpy,
 )
 from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.likelihood.wrapped import CheckedSource, SelectedSource
 from mlreg.linalg.fold import fold
 from mlreg.linalg.pieces import Pieces
 from mlreg.linalg.rank import RankReport, rank_report

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import mlreg as ml
-from mlreg.likelihood.blocks import ArraySource, SelectedSource
+from mlreg.likelihood.blocks import ArraySource
+from mlreg.likelihood.wrapped import SelectedSource
 from mlreg.verify import laws
 
 X = np.arange(12.0).reshape(6, 2) ** 2
