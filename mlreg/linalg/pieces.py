@@ -39,7 +39,7 @@ class Pieces:
     @cached_property
     def array(self) -> F64:
         """All columns in one array, shape (m, k)."""
-        if len(self.parts) == 1:
+        if len(self.parts) == 1 and self.parts[0].ndim == 2:
             whole: F64 = self.parts[0]
             return whole
         whole = np.empty((len(self), self.width), order="F" if self.by_columns else "C")

@@ -128,3 +128,21 @@ def test_selected_columns():
 def test_a_source_pickles():
     source = pickle.loads(pickle.dumps(ArraySource(X, Y, intercept=True)))
     assert np.array_equal(collect(source)[0], np.column_stack([np.ones(6), X, Y]))
+
+
+def test_values_are_looked_at_while_they_are_read():
+    """With check=False NaN is found by the first pass, each time, also after one that was cut."""
+    n = 3000
+    x = np.arange(2.0 * n).reshape(n, 2)
+    x[n - 2, 1] = np.nan
+    for X in (x, np.asfortranarray(x), np.column_stack([x, x])[:, 1::2], x.astype(np.float32)):
+        source = ArraySource(X, np.ones(n), intercept=True, check=False)
+        next(iter(source.blocks(size=50)))  # interrupted
+        for _ in range(2):
+            with pytest.raises(ml.InvalidInput, match=f"first at row {n - 2}"):
+                list(source.blocks(size=50))
+            with pytest.raises(ml.InvalidInput, match=f"first at row {n - 2}"):
+                source.sample(3, np.random.default_rng(0))
+    good = ArraySource(np.full((n, 2), 1e300), np.ones(n), check=False)  # only squares overflow
+    assert sum(len(b.y) for b in good.blocks(size=50)) == n
+    assert len(good.sample(3, np.random.default_rng(0)).y) == 3
