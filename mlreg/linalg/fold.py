@@ -201,7 +201,7 @@ class _Gram:
             self._work = np.empty(shape).reshape(-1)
         W = self._work[: math.prod(shape)].reshape(shape, order="F" if by_columns else "C")
         if not self.light:
-            W[:] = block.array
+            block.minus(np.zeros(block.width), W)
             if by_columns:
                 return np.asarray(blas.dtrsm(1.0, self.T, W, side=1, overwrite_b=1))
             return np.asarray(blas.dtrsm(1.0, self.T, W.T, trans_a=1, overwrite_b=1)).T
