@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import beta, betainc, betaincc, betainccinv, betaincinv
+from scipy.special import betainc, betaincc, betainccinv, betaincinv
 
 from mlreg.likelihood.noise import (
     HALF_LOG_2PI,
@@ -68,12 +68,17 @@ class StudentT:
     @property
     def log_constant(self) -> float:
         """log of √df times Euler's B(½, df/2): what makes the area one, Eq. (8.4)."""
-        a = self.df / 2
-        if a < 50:
-            return math.log(math.sqrt(self.df) * float(beta(a, 0.5)))
-        # Stirling's series of Γ(a)/Γ(a + ½): the two logarithms would cancel
-        series = 1 / 8 - (1 / 192 - (1 / 640 - 17 / 14336 / (a * a)) / (a * a)) / (a * a)
-        return HALF_LOG_2PI + series / a
+        # √(2πa) Γ(a)/Γ(a + ½) with a = df/2. Γ(a)/Γ(a + ½) is (a + ½)/a times the same at a + 1:
+        # so climb to where Stirling's series converges. (SciPy's beta loses two digits on the way,
+        # and the difference of two log gammas all of them.)
+        a, log_a = self.df / 2, math.log(self.df) - math.log(2)
+        climb = 50 if a < 50 else 0
+        b = a + climb
+        steps = [math.log1p(0.5 / (a + j)) for j in range(1, climb)]
+        if climb:  # the first step, of which a may be as small as a number can be
+            steps += [math.log(a + 0.5) - log_a, 0.5 * log_a, -0.5 * math.log(b)]
+        series = 1 / 8 - (1 / 192 - (1 / 640 - 17 / 14336 / (b * b)) / (b * b)) / (b * b)
+        return math.fsum([HALF_LOG_2PI, series / b, *steps])
 
     @property
     def fisher(self) -> tuple[float, float, float]:
