@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import quad_vec
+from scipy.optimize import brentq
 
 from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -232,8 +233,12 @@ def gradient_and_hessian_are_derivatives(
         slope = [likelihood.gradient(theta) @ way]
         return np.append(slope, likelihood.hessian(theta) @ way if noise.smooth else [])
 
-    # a kink that one division into pieces does not see, between two nodes, the other will
-    (found, error), (again, _) = (_pieces(along, np.linspace(0, 1, m), 1e-13) for m in (17, 18))
+    # A kink that one division into pieces does not see, between two nodes, the other will; and
+    # those that are found beforehand are ends of pieces.
+    bends = _bends(likelihood, np.asarray(start), way)
+    (found, error), (again, _) = (
+        _pieces(along, np.union1d(np.linspace(0, 1, m), bends), 1e-13) for m in (17, 18)
+    )
     allowed = error + 2 * np.abs(found - again)
     change = np.array([likelihood.nll(stop) - likelihood.nll(start)])
     if noise.smooth:
@@ -242,6 +247,43 @@ def gradient_and_hessian_are_derivatives(
     sizes[0] += np.abs(way) @ sizes[1:]
     n = likelihood.n_rows + 2 * likelihood.n_params
     return ratio_of(found - change, allowed + n * ROUNDINGS * sizes[: len(found)])
+
+
+def _jumps(noise: Any) -> list[float]:
+    """Where ψ or ψ′ jumps, as far as steps of 5e-4 between ±50 show it."""
+    grid, found = np.linspace(-50, 50, 200_002), []
+    for f in (noise.psi, noise.dpsi):
+        values = f(grid)
+        for i in np.flatnonzero(np.abs(np.diff(values)) > 0.05 * np.abs(values).max()):
+            low, high = grid[i], grid[i + 1]
+            for _ in range(60):  # halve, keeping the jump between the two
+                middle = 0.5 * (low + high)
+                near = abs(f(np.array([middle]))[0] - values[i])
+                if near < abs(f(np.array([middle]))[0] - values[i + 1]):
+                    low = middle
+                else:
+                    high = middle
+            found.append(float(high))
+    return found
+
+
+def _bends(likelihood: LinearLikelihood, start: F64, way: F64) -> list[float]:
+    """Where, on the way from 0 to 1, the residual of a row meets a jump of ψ or ψ′."""
+    jumps, bends = _jumps(likelihood.noise), []
+    for X, y, _, w in _rows(likelihood) if jumps else ():
+
+        def z(t: float, X: F64 = X, y: float = y, w: float = w) -> float:
+            theta = start + t * way
+            return float(np.sqrt(w) * (y - X @ theta[:-1]) * np.exp(-theta[-1]))
+
+        knots = np.linspace(0, 1, 65)
+        values = np.array([z(t) for t in knots])
+        for jump in jumps:
+            for i in np.flatnonzero((values[:-1] - jump) * (values[1:] - jump) < 0):
+                bends.append(
+                    brentq(lambda t, z=z, c=jump: z(t) - c, knots[i], knots[i + 1], xtol=1e-15)
+                )
+    return bends
 
 
 def _sizes(likelihood: LinearLikelihood, theta: F64) -> F64:
