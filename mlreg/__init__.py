@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from mlreg.likelihood.blocks import ArraySource as ArraySource
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
+    from mlreg.likelihood.noise import Huber as Huber
+    from mlreg.likelihood.noise import Laplace as Laplace
+    from mlreg.likelihood.noise import Logistic as Logistic
+    from mlreg.likelihood.student_t import StudentT as StudentT
     from mlreg.optimizers.exact import Exact as Exact
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy
     from mlreg.optimizers.sgd import SGD as SGD
@@ -49,15 +53,19 @@ _HOMES = {
     "Exact": "mlreg.optimizers.exact",
     "Fit": "mlreg.estimate",
     "Gaussian": "mlreg.likelihood.noise",
+    "Huber": "mlreg.likelihood.noise",
     "InvalidInput": "mlreg.errors",
     "InvalidType": "mlreg.errors",
+    "Laplace": "mlreg.likelihood.noise",
     "LinearLikelihood": "mlreg.likelihood.linear",
+    "Logistic": "mlreg.likelihood.noise",
     "MissingDependency": "mlreg.errors",
     "MlregError": "mlreg.errors",
     "NumericalWarning": "mlreg.errors",
     "RankDeficient": "mlreg.errors",
     "SGD": "mlreg.optimizers.sgd",
     "Scipy": "mlreg.optimizers.scipy_minimize",
+    "StudentT": "mlreg.likelihood.student_t",
     "SufficientStatistics": "mlreg.sufficient",
     "anova": "mlreg.inference.anova",
     "certify": "mlreg.fitting",

@@ -8,87 +8,54 @@ Its decorator says which of three kinds it is:
 - *bounded*: the deviation is compared with a bound on rounding, invariant to units.
 - *stochastic*: a stated probability of a false alarm.
 
-`LAWS` lists them all.
+`LAWS` lists them all. Those of noises are written in `mlreg.verify.noise_laws`, and are
+here by name like the others.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import wraps
 from itertools import combinations, product
 from math import comb
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.integrate import quad
 
 from mlreg.certificate import Certificate
 from mlreg.estimate import Fit
 from mlreg.likelihood.blocks import Block, Source
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Noise
 from mlreg.linalg.bounds import coefficient_bound
 from mlreg.verify.exact import Rational
+from mlreg.verify.noise_laws import (
+    cdf_is_integral,
+    fisher_is_mean_product,
+    gradient_and_hessian_are_derivatives,
+    information_is_mean_product,
+    log_concave_noise_is_convex,
+    psi_and_dpsi_are_derivatives,
+    quantile_inverts_cdf,
+    symmetric_noise_is_even,
+)
+from mlreg.verify.registry import LAWS, Law, LawViolation, U, law, ratio_of
 
-__all__ = ["LAWS", "Law", "LawViolation"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "LawViolation",
+    "cdf_is_integral",
+    "fisher_is_mean_product",
+    "gradient_and_hessian_are_derivatives",
+    "information_is_mean_product",
+    "log_concave_noise_is_convex",
+    "psi_and_dpsi_are_derivatives",
+    "quantile_inverts_cdf",
+    "symmetric_noise_is_even",
+]
 
 F64 = NDArray[np.float64]
-P = ParamSpec("P")
-U = 2.0**-53
-Kind = Literal["exact", "bounded", "stochastic"]
-
-
-class LawViolation(AssertionError):
-    """A law does not hold; the message has the law, the ratio and where."""
-
-
-@dataclass(frozen=True)
-class Law:
-    """A law by name: its statement, its kind, the equations that it tests, and its check."""
-
-    name: str
-    statement: str
-    kind: Kind
-    equations: tuple[str, ...]
-    check: Callable[..., float]
-
-
-LAWS: dict[str, Law] = {}
-
-
-def law(kind: Kind, *equations: str) -> Callable[[Callable[P, Any]], Callable[P, float]]:
-    """Register a law; its docstring's first line is the statement."""
-
-    def register(function: Callable[P, Any]) -> Callable[P, float]:
-        statement = (function.__doc__ or "").splitlines()[0]
-
-        @wraps(function)
-        def check(*args: P.args, **kwargs: P.kwargs) -> float:
-            ratio = np.asarray(function(*args, **kwargs), dtype=np.float64)
-            worst = float(ratio.max(initial=0.0))
-            if not worst <= 1:  # NaN is a violation too
-                where = np.argwhere(~(ratio <= 1))[0].tolist()
-                raise LawViolation(
-                    f"{function.__name__} ({kind}): {statement} "
-                    f"Observed over allowed: {worst:.3g}, at {where}"
-                )
-            return worst
-
-        LAWS[function.__name__] = Law(function.__name__, statement, kind, equations, check)
-        return check
-
-    return register
-
-
-def _ratio(observed: Any, allowed: Any) -> F64:
-    """Observed over allowed deviation; 0/0 is 0, so that exact agreement always passes."""
-    observed, allowed = np.broadcast_arrays(np.abs(observed), np.abs(allowed))
-    out = np.zeros(observed.shape)
-    np.divide(observed, allowed, out=out, where=(observed != 0) & (allowed != 0))
-    return np.where((observed != 0) & (allowed == 0), np.inf, out)
 
 
 def _float(value: Any) -> F64:
@@ -105,7 +72,7 @@ def nll_is_minus_log_density(nll: float, log_densities: F64) -> Any:
     ``log_densities`` come from a reference, such as ``scipy.stats``.
     """
     n = len(log_densities)
-    return _ratio(nll + log_densities.sum(), (n + 32) * U * (np.abs(log_densities).sum() + n))
+    return ratio_of(nll + log_densities.sum(), (n + 32) * U * (np.abs(log_densities).sum() + n))
 
 
 @law("bounded", "3.1", "3.2", "3.5")
@@ -118,7 +85,7 @@ def gradient_is_complex_step(
     """
     h = 2.0**-600  # a power of two: the step itself is exact
     step = [np.imag(nll(theta + 1j * h * e)) / h for e in np.eye(len(theta))]
-    return _ratio(np.array(step) - gradient, 64 * len(theta) * U * size)
+    return ratio_of(np.array(step) - gradient, 64 * len(theta) * U * size)
 
 
 @law("bounded", "3.3", "3.7")
@@ -128,13 +95,13 @@ def hessian_is_complex_step(
     """The Hessian is the complex-step derivative of the gradient."""
     h = 2.0**-600  # a power of two: the step itself is exact
     step = [np.imag(gradient(theta + 1j * h * e)) / h for e in np.eye(len(theta))]
-    return _ratio(np.array(step) - hessian, 64 * len(theta) * U * size)
+    return ratio_of(np.array(step) - hessian, 64 * len(theta) * U * size)
 
 
 @law("exact", "3.3", "3.7")
 def hessian_is_symmetric(hessian: F64) -> Any:
     """The Hessian equals its transpose."""
-    return _ratio(hessian - hessian.T, 0.0)
+    return ratio_of(hessian - hessian.T, 0.0)
 
 
 @law("exact", "4.3")
@@ -153,7 +120,7 @@ def minibatch_gradients_sum(likelihood: LinearLikelihood, theta: F64, m: int) ->
         precision = None if block.precision is None else block.precision[rows]
         part = Block(block.X[rows], block.y[rows], frequency, precision)
         total += likelihood.term(theta, part)[1]
-    return _ratio(total - comb(n - 1, m - 1) * likelihood.gradient(theta), 0.0)
+    return ratio_of(total - comb(n - 1, m - 1) * likelihood.gradient(theta), 0.0)
 
 
 @law("exact", "4.2")
@@ -167,7 +134,7 @@ def epoch_covers_each_row_once(source: Source, size: int, seed: int) -> Any:
     sizes = [len(b) for b in batches]
     whole = all(s == size for s in sizes[:-1]) and 0 < sizes[-1] <= size
     same = np.array_equal(np.sort(np.concatenate(batches)), np.sort(ordered))
-    return _ratio(float(not (whole and same)), 0.0)
+    return ratio_of(float(not (whole and same)), 0.0)
 
 
 @law("bounded", "1.4", "1.5", "3.5")
@@ -181,44 +148,8 @@ def namespaces_agree(likelihood: LinearLikelihood, other: LinearLikelihood, thet
     bound = 8 * (n + k + 8) * U * np.append(X.T @ (z / sigma), (1 + z * z).sum())
     value = 8 * (n + k + 8) * U * (z * z + 1 + abs(theta[-1])).sum()
     return np.append(
-        _ratio(likelihood.gradient(theta) - other.gradient(theta), bound),
-        _ratio(likelihood.nll(theta) - other.nll(theta), value),
-    )
-
-
-@law("bounded", "3.6", "3.9")
-def fisher_is_mean_product(noise: Noise) -> Any:
-    """The mean gradient is zero, and the Fisher constants are the mean products of gradients.
-
-    Expectations under the noise's own density, by adaptive quadrature with its error estimate.
-    """
-
-    def mean(f: Callable[[Any], Any]) -> tuple[float, float]:
-        def integrand(z: float) -> float:
-            at = np.array([z])
-            return float((f(at) * np.exp(-noise.rho(at)))[0])
-
-        parts = [
-            quad(integrand, *ends, epsabs=1e-12, epsrel=1e-12)
-            for ends in ((-np.inf, 0), (0, np.inf))
-        ]
-        return sum(value for value, _ in parts), sum(error for _, error in parts)
-
-    def scale(z: Any) -> Any:
-        return z * noise.psi(z) - 1
-
-    products = [
-        (lambda z: 0 * z + 1, 1.0),
-        (noise.psi, 0.0),
-        (scale, 0.0),
-        (lambda z: noise.psi(z) ** 2, noise.fisher[0]),
-        (lambda z: noise.psi(z) * scale(z), noise.fisher[1]),
-        (lambda z: scale(z) ** 2, noise.fisher[2]),
-    ]
-    means = [(*mean(f), stated) for f, stated in products]
-    return _ratio(
-        [value - stated for value, _, stated in means],
-        [error + 1000 * U * (1 + stated) for _, error, stated in means],
+        ratio_of(likelihood.gradient(theta) - other.gradient(theta), bound),
+        ratio_of(likelihood.nll(theta) - other.nll(theta), value),
     )
 
 
@@ -231,7 +162,7 @@ def params_within_rounding(fit: Fit, exact: Rational) -> Any:
     params = [Fraction(b) for b in fit.params.tolist()]
     error = [b - e for b, e in zip(params, exact.params, strict=True)]
     last = _in_std_errors([b * Fraction(U) for b in params], exact, fit.df_resid)  # one rounding
-    return _ratio(_in_std_errors(error, exact, fit.df_resid), fit.certificate.rounding + last)
+    return ratio_of(_in_std_errors(error, exact, fit.df_resid), fit.certificate.rounding + last)
 
 
 def _in_std_errors(lengths: list[Fraction], exact: Rational, df_resid: int) -> F64:
@@ -255,7 +186,7 @@ def sigma_is_rss_over_n(fit: Fit, exact: Rational, norm_y: float, columns: F64) 
     slack = fit.R.epsilon * (norm_y + sizes.max())
     truth = np.sqrt(float(exact.rss))
     observed = abs(fit.sigma * np.sqrt(fit.n_rows) - truth)
-    return _ratio(observed, slack + 8 * U * truth)
+    return ratio_of(observed, slack + 8 * U * truth)
 
 
 @law("bounded", "2.2", "2.8")
@@ -264,7 +195,7 @@ def residuals_are_orthogonal(X: F64, y: F64, params: F64, epsilon: float) -> Any
     norms = np.linalg.norm(X, axis=0)
     r = y - X @ params
     size = np.linalg.norm(r) + np.linalg.norm(y) + norms @ np.abs(params)
-    return _ratio(X.T @ r, epsilon * norms * size)
+    return ratio_of(X.T @ r, epsilon * norms * size)
 
 
 @law("bounded", "2.2")
@@ -277,8 +208,8 @@ def fits_agree(a: Fit, b_params: F64, b_std_errors: F64, b_epsilon: float, b_pow
     bound = (a.certificate.rounding + _worst_case(a, b_epsilon)) * a.std_errors
     spread = 8 * (a.R.epsilon + b_epsilon) * (_conditioning(a) ** b_power + _residual_loss(a))
     return np.append(
-        _ratio(a.params - b_params, bound),
-        _ratio(a.std_errors - b_std_errors, spread * a.std_errors),
+        ratio_of(a.params - b_params, bound),
+        ratio_of(a.std_errors - b_std_errors, spread * a.std_errors),
     )
 
 
@@ -288,7 +219,7 @@ def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
     s = np.sqrt(float(exact.rss / fit.df_resid))
     se = s * np.sqrt(_float([float(exact.inverse[j][j]) for j in range(len(exact.params))]))
     spread = 8 * fit.R.epsilon * (_conditioning(fit) + _residual_loss(fit))
-    return _ratio(fit.std_errors - se, spread * se)
+    return ratio_of(fit.std_errors - se, spread * se)
 
 
 def _worst_case(fit: Fit, epsilon: float) -> F64:
@@ -321,7 +252,7 @@ def certificate_is_true_distance(
     true = _root(_squared_distance(params, X, exact) / (exact.rss / df_resid))
     each = np.append(_in_std_errors(delta, exact, df_resid), true)
     observed = np.append(certificate.per_param, certificate.distance) - each
-    return _ratio(observed, 0.01 * each + 2 * certificate.rounding.sum())
+    return ratio_of(observed, 0.01 * each + 2 * certificate.rounding.sum())
 
 
 def _squared_distance(params: F64, X: F64, exact: Rational) -> Fraction:
@@ -349,11 +280,11 @@ def gap_is_missing_likelihood(
         return 0.5 * n * math.log1p(far * far / df_resid)
 
     allowed = gap(distance + off) - gap(distance) + 8 * n * U
-    return _ratio(certificate.log_likelihood_gap - gap(distance), allowed)
+    return ratio_of(certificate.log_likelihood_gap - gap(distance), allowed)
 
 
 @law("bounded", "5.5")
-def sigma_distance_is_log_ratio(fit: Fit, certificate: Certificate, sigma: float) -> Any:
+def sigma_distance_is_logratio_of(fit: Fit, certificate: Certificate, sigma: float) -> Any:
     """The distance of a noise scale from its MLE is √(2n)·|log(σ/σ̂)|.
 
     ``fit`` is the MLE, ``certificate`` the verdict on ``sigma``.
@@ -361,16 +292,16 @@ def sigma_distance_is_log_ratio(fit: Fit, certificate: Certificate, sigma: float
     n = fit.n_rows
     want = math.sqrt(2 * n) * abs(math.log(sigma) - math.log(fit.sigma))
     slack = fit.R.epsilon * _residual_loss(fit) + 8 * U
-    return _ratio(certificate.sigma_distance - want, math.sqrt(2 * n) * slack + 8 * U * want)
+    return ratio_of(certificate.sigma_distance - want, math.sqrt(2 * n) * slack + 8 * U * want)
 
 
 @law("bounded", "2.7")
 def blocks_do_not_matter(one: Fit, other: Fit) -> Any:
     """Order and chunking of the rows, and merging, change a fit by rounding only."""
     bound = one.certificate.rounding + other.certificate.rounding
-    gap = _ratio(one.params - other.params, bound * one.std_errors)
+    gap = ratio_of(one.params - other.params, bound * one.std_errors)
     spread = 8 * (one.R.epsilon + other.R.epsilon) * (_conditioning(one) + _residual_loss(one))
-    return np.append(gap, _ratio(one.std_errors - other.std_errors, spread * one.std_errors))
+    return np.append(gap, ratio_of(one.std_errors - other.std_errors, spread * one.std_errors))
 
 
 @law("bounded", "1.5")
@@ -382,7 +313,7 @@ def weights_are_repetition(weighted: Fit, repeated: Fit) -> Any:
     spread = (weighted.R.epsilon + repeated.R.epsilon) * _residual_loss(weighted)
     n = weighted.n_rows
     return np.append(
-        each, _ratio(weighted.nll - repeated.nll, 8 * n * (spread + U * abs(weighted.nll)))
+        each, ratio_of(weighted.nll - repeated.nll, 8 * n * (spread + U * abs(weighted.nll)))
     )
 
 
@@ -398,8 +329,10 @@ def equivariant(base: Fit, moved: Fit, c: float, shift: F64, scale: F64) -> Any:
     bound = (rounding + _worst_case(moved, 4 * U)) * se  # the data of the other fit are rounded
     loss = base.R.epsilon * _residual_loss(base) + moved.R.epsilon * _residual_loss(moved)
     return np.append(
-        _ratio(moved.params - expected, bound + 4 * U * (np.abs(expected) + np.abs(shift / scale))),
-        _ratio(moved.sigma - abs(c) * base.sigma, loss * abs(c) * base.sigma),
+        ratio_of(
+            moved.params - expected, bound + 4 * U * (np.abs(expected) + np.abs(shift / scale))
+        ),
+        ratio_of(moved.sigma - abs(c) * base.sigma, loss * abs(c) * base.sigma),
     )
 
 
@@ -411,8 +344,8 @@ def fitted_values_are_unique(dropped: Fit, full_rank: Fit, column: int) -> Any:
     kept = np.delete(dropped.params, column)
     bound = (dropped.certificate.rounding + full_rank.certificate.rounding) * full_rank.std_errors
     return np.append(
-        _ratio(kept - full_rank.params, bound),
-        _ratio(dropped.df_resid - full_rank.df_resid, 0.0),
+        ratio_of(kept - full_rank.params, bound),
+        ratio_of(dropped.df_resid - full_rank.df_resid, 0.0),
     )
 
 
@@ -425,7 +358,7 @@ def never_claims_too_much(fit: Fit, tolerance: float = 0.1) -> Any:
     claims = fit.status.code == "converged"
     within = fit.certificate.distance <= tolerance and fit.certificate.sigma_distance <= tolerance
     finite = bool(np.isfinite(fit.solution.theta).all())
-    return _ratio(float(not finite or (claims and not within)), 0.0)
+    return ratio_of(float(not finite or (claims and not within)), 0.0)
 
 
 @law("bounded", "4.4", "4.5", "4.6")
@@ -454,7 +387,7 @@ def stable_rate_does_not_expand(
         sizes = [n] if batch_size == "full" else range(1, m + 1)
         batches = (rows for size in sizes for rows in combinations(range(n), size))
         worst = [float(np.linalg.norm(step(rows), 2)) for rows in batches]
-    return _ratio(worst, 1 + 50 * n * U)
+    return ratio_of(worst, 1 + 50 * n * U)
 
 
 # Inference
@@ -467,7 +400,7 @@ def covers(hits: int, trials: int, level: float, false_alarm: float = 1e-9) -> A
     Fails with probability ``false_alarm`` where the law holds: the exact binomial test.
     """
     p_value = stats.binomtest(hits, trials, level).pvalue
-    return _ratio(false_alarm, p_value)
+    return ratio_of(false_alarm, p_value)
 
 
 @law("stochastic", "2.5")
@@ -481,4 +414,4 @@ def follows(sample: F64, cdf: Callable[[F64], F64], false_alarm: float = 1e-9) -
     p = np.asarray(cdf(np.sort(sample)))
     steps = np.arange(n + 1) / n
     observed = max((p - steps[:-1]).max(), (steps[1:] - p).max())
-    return _ratio(observed, np.sqrt(np.log(2 / false_alarm) / (2 * n)))
+    return ratio_of(observed, np.sqrt(np.log(2 / false_alarm) / (2 * n)))

@@ -3,7 +3,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -104,6 +104,113 @@ def test_information_is_the_expected_hessian(problem):
     assert (np.abs(found[:p, :p] - a * X.T @ X) <= 1e-11 * np.outer(norms, norms)).all()
     assert abs(found[p, p] - c * frequency.sum()) <= 1e-10 * frequency.sum()
     assert not found[p, :p].any()
+
+
+NOISES = {
+    ml.Gaussian(): stats.norm,
+    ml.Laplace(): stats.laplace,
+    ml.Logistic(): stats.logistic,
+    ml.StudentT(1): stats.t(1),
+    ml.StudentT(4.5): stats.t(4.5),
+    ml.Huber(0.5): None,
+    ml.Huber(): None,
+}
+
+
+@pytest.mark.parametrize("noise", [noise for noise in NOISES if NOISES[noise]], ids=repr)
+@given(problems())
+def test_nll_is_scipys_log_density_with_loc_and_scale(noise, problem):
+    source, theta = problem
+    (block,) = source.blocks()
+    sigma = np.exp(theta[-1]) / (1.0 if block.precision is None else np.sqrt(block.precision))
+    where = {"loc": block.X @ theta[:-1], "scale": sigma}
+    kind, shape = NOISES[noise], ()
+    if isinstance(noise, ml.StudentT):
+        kind, shape = stats.t, (noise.df,)
+    logpdf = kind.logpdf(block.y, *shape, **where)
+    if block.frequency is not None:
+        logpdf = np.repeat(logpdf, block.frequency.astype(int))
+    value = ml.LinearLikelihood.from_source(source, noise).nll(theta)
+    laws.nll_is_minus_log_density(value, np.append(logpdf, np.zeros(3 * len(logpdf))))
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
+@given(problems(), st.integers(0, 2**32 - 1))
+@settings(max_examples=8)
+def test_gradient_and_hessian_integrate_back_for_every_noise(noise, problem, seed):
+    source, theta = problem
+    likelihood = ml.LinearLikelihood.from_source(source, noise)
+    stop = theta + 0.5 * np.random.default_rng(seed).standard_normal(len(theta))
+    laws.gradient_and_hessian_are_derivatives(likelihood, theta, stop)
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
+def test_gradient_is_a_central_difference_for_every_noise(noise):
+    rng = np.random.default_rng(4)
+    X, y, theta = rng.standard_normal((9, 2)), rng.standard_normal(9), np.array([0.3, -0.2, 0.4])
+    likelihood, h = ml.LinearLikelihood(X, y, noise=noise), 1e-5
+    z = (y - X @ theta[:2]) / np.exp(theta[2])
+    kinks = [0.0] if not noise.smooth else [noise.k, -noise.k] if hasattr(noise, "k") else [np.inf]
+    assert min(abs(z - kink).min() for kink in kinks) > 1e-3  # none within reach of the step
+    by_difference = np.array(
+        [likelihood.nll(theta + h * e) - likelihood.nll(theta - h * e) for e in np.eye(3)]
+    )
+    # h²/6 times third derivatives, at most 100 here, and the rounding of two values of some 20
+    bound = 100 / 6 * h**2 + 40 * 2.0**-53 * 20 / h
+    assert np.abs(by_difference / (2 * h) - likelihood.gradient(theta)).max() <= bound
+    by_difference = np.array(
+        [likelihood.gradient(theta + h * e) - likelihood.gradient(theta - h * e) for e in np.eye(3)]
+    )
+    assert np.abs(by_difference / (2 * h) - likelihood.hessian(theta)).max() <= bound
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
+def test_information_is_the_mean_product_for_every_noise(noise):
+    rng = np.random.default_rng(5)
+    weights = {"frequency": np.array([1.0, 3.0]), "precision": np.array([0.5, 4.0])}
+    X, y = rng.standard_normal((2, 2)), rng.standard_normal(2)
+    source = ArraySource(X, y, **weights)
+    likelihood = ml.LinearLikelihood.from_source(source, noise)
+    laws.information_is_mean_product(likelihood, np.array([0.5, -1.0, 0.2]))
+
+
+def broken(member, by):
+    """A likelihood one of whose members is wrong."""
+
+    def wrong(self, *arguments):
+        return by(getattr(ml.LinearLikelihood, member)(self, *arguments))
+
+    return type("Wrong", (ml.LinearLikelihood,), {member: wrong})
+
+
+@pytest.mark.parametrize("noise", [ml.Laplace(), ml.StudentT(4)], ids=repr)
+def test_laws_of_the_likelihood_can_fail(noise):
+    rng = np.random.default_rng(6)
+    source = ArraySource(rng.standard_normal((2, 1)), rng.standard_normal(2))
+    start, stop = np.array([0.1, 0.2]), np.array([0.6, -0.1])
+    for member in ("nll", "gradient", "hessian"):
+        wrong = broken(member, lambda value: value * (1 + 1e-9)).from_source(source, noise)
+        if member == "hessian" and not noise.smooth:
+            continue
+        with pytest.raises(laws.LawViolation):
+            laws.gradient_and_hessian_are_derivatives(wrong, start, stop)
+    wrong = broken("information", lambda value: value * (1 + 1e-9)).from_source(source, noise)
+    with pytest.raises(laws.LawViolation):
+        laws.information_is_mean_product(wrong, start)
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
+def test_torch_differentiates_the_nll_of_every_noise(noise):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    X, y, theta = rng.standard_normal((9, 2)), rng.standard_normal(9), np.array([0.3, -0.2, 0.4])
+    likelihood = ml.LinearLikelihood(torch.tensor(X), torch.tensor(y), noise=noise)
+    (block,) = likelihood.blocks()
+    at = torch.tensor(theta)
+    gradient = torch.func.grad(lambda t: likelihood.term(t, block)[0])(at)
+    assert np.abs(gradient.numpy() - likelihood.gradient(theta)).max() <= 1e3 * 2.0**-53
+    hessian = torch.func.jacrev(lambda t: likelihood.term(t, block)[1])(at)
+    assert np.abs(hessian.numpy() - likelihood.hessian(theta)).max() <= 1e4 * 2.0**-53
 
 
 @given(st.data())

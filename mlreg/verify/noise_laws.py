@@ -1,0 +1,307 @@
+"""The laws of a noise: what its nine members owe each other. Anyone's noise can be held to them.
+
+    >>> from mlreg import Laplace
+    >>> fisher_is_mean_product(Laplace()) <= 1
+    True
+
+Means and integrals are adaptive quadrature, not simulation: there are no false alarms. The
+variable is x in z = sinh x, in which exponential tails end soon and those of a power law are
+exponential; so that every decade of z is seen.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import quad_vec
+
+from mlreg.likelihood.blocks import ArraySource, to_numpy
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Noise
+from mlreg.verify.registry import U, law, ratio_of
+
+__all__ = [
+    "cdf_is_integral",
+    "fisher_is_mean_product",
+    "gradient_and_hessian_are_derivatives",
+    "information_is_mean_product",
+    "log_concave_noise_is_convex",
+    "psi_and_dpsi_are_derivatives",
+    "quantile_inverts_cdf",
+    "symmetric_noise_is_even",
+]
+
+F64 = NDArray[np.float64]
+_HALF = np.array([1e-9, 1e-3, 0.1, 0.5, 1.0, 1.7, 3.0, 6.0, 12.0, 30.0, 1e3])
+POINTS: F64 = np.concatenate([-_HALF[::-1], [0.0], _HALF])
+"""Where the laws look, where the caller does not say: in the middle and far out on both sides.
+
+Of a ψ with a kink within a thousandth of a point, ask at other points: quadrature may not see it.
+"""
+_KNOTS = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 700.0])
+ROUNDINGS = 64 * U
+"""Relative errors that a formula in floating point may make, times its condition."""
+
+
+def _integral(
+    f: Callable[[F64], Any], low: float, high: float, absolute: float = 1e-300
+) -> tuple[F64, float]:
+    """∫ f(z) dz from low to high, f giving a vector, with the error that quadrature admits.
+
+    It is refined until that is 1e-13 of the integral, or less than ``absolute``.
+    """
+    ends = np.arcsinh([low, high])
+    knots = np.concatenate([-_KNOTS[:0:-1], _KNOTS])
+    knots = np.concatenate([ends[:1], knots[(knots > ends[0]) & (knots < ends[1])], ends[1:]])
+
+    def along(x: float) -> Any:
+        return np.cosh(x) * np.asarray(f(np.array([np.sinh(x)])))
+
+    # The rule takes functions to be smooth. At a kink its error estimate may be too small: a second
+    # division of the same way, with other nodes, makes other errors.
+    other = np.sort(np.concatenate([knots, knots[:-1] + 0.382 * np.diff(knots)]))
+    (total, error), (again, _) = (_pieces(along, way, absolute) for way in (knots, other))
+    return total, error + 2 * float(np.max(np.abs(total - again), initial=0.0))
+
+
+def _pieces(f: Callable[[float], Any], knots: F64, absolute: float) -> tuple[F64, float]:
+    """∫ f(x) dx from knot to knot, and the sum of the errors that quadrature admits."""
+    total: Any = 0.0
+    error = 0.0
+    for one, other in pairwise(knots):
+        value, missed = quad_vec(f, one, other, absolute, 1e-13, norm="max", limit=2000)
+        total, error = total + value, error + missed
+    return np.asarray(total), error
+
+
+def _density(noise: Noise, z: F64) -> Any:
+    with np.errstate(over="ignore"):  # an infinite ρ is no density, and a wrong one may overflow
+        return np.exp(-noise.rho(z))
+
+
+def _support(noise: Noise) -> tuple[float, float]:
+    """Where the density is not zero in floating point, to the next knot outwards."""
+
+    def end(sign: float) -> float:
+        there = (k for k in _KNOTS[1:] if not _density(noise, sign * np.sinh(np.array([k])))[0])
+        return float(sign * np.sinh(next(there, _KNOTS[-1])))
+
+    return end(-1.0), end(1.0)
+
+
+def _mean(noise: Noise, f: Callable[[F64], Any], absolute: float = 1e-16) -> tuple[F64, float]:
+    """E f(ε), f giving a vector, and the error of the quadrature."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of a wrong noise: no number, no pass
+        ends = _support(noise)
+        return _integral(lambda z: np.asarray(f(z)) * _density(noise, z)[0], *ends, absolute)
+
+
+@law("bounded", "3.6", "3.9", "8.11", "8.12", "8.13", "8.14")
+def fisher_is_mean_product(noise: Noise) -> Any:
+    """The mean gradient is zero, and the Fisher constants are the mean products of gradients.
+
+    Expectations under the noise's own density, whose area must be one.
+    """
+
+    def products(z: F64) -> Any:
+        location = noise.psi(z)[0]
+        scale = z[0] * location - 1
+        return [1.0, location, scale, location**2, location * scale, scale**2]
+
+    stated = np.array([1.0, 0.0, 0.0, *noise.fisher])
+    found, error = _mean(noise, products)
+    return ratio_of(found - stated, error + 1000 * U * (1 + np.abs(stated)))
+
+
+@law("bounded", "3.5", "3.7", "8.5")
+def psi_and_dpsi_are_derivatives(
+    noise: Noise, points: F64 = POINTS, jumps: tuple[float, ...] = (0.0,)
+) -> Any:
+    """ψ integrates to ρ, and ψ′ to ψ, between any two of the points.
+
+    Stated as integrals, it holds across kinks too. The ψ of a noise that is not smooth may jump
+    at ``jumps``, and only there.
+    """
+    rho, psi, dpsi = (np.asarray(f(points)) for f in (noise.rho, noise.psi, noise.dpsi))
+    reach = np.abs(points) * (1 + np.arcsinh(np.abs(points)))  # sinh(arcsinh z) is not quite z
+    of_rho = np.abs(rho) + reach * np.abs(psi)
+    of_psi = np.abs(psi) + reach * np.abs(dpsi)
+    ratios: list[Any] = []
+    for i, (low, high) in enumerate(pairwise(points)):
+        value, error = _integral(noise.psi, low, high)
+        allowed = error + ROUNDINGS * (of_rho[i] + of_rho[i + 1])
+        ratios.append(ratio_of(rho[i + 1] - rho[i] - value[0], allowed))
+        if noise.smooth or not any(low <= jump <= high for jump in jumps):
+            value, error = _integral(noise.dpsi, low, high)
+            allowed = error + ROUNDINGS * (of_psi[i] + of_psi[i + 1])
+            ratios.append(ratio_of(psi[i + 1] - psi[i] - value[0], allowed))
+    return ratios
+
+
+@law("bounded", "8.1", "8.4", "8.7", "8.8")
+def cdf_is_integral(noise: Noise, points: F64 = POINTS) -> Any:
+    """The cdf is the integral of the density from minus infinity, to full relative accuracy."""
+    low = min(_support(noise)[0], float(points[0]))
+    total, missed, ratios = 0.0, 0.0, []
+    for start, z in pairwise([low, *points]):
+        value, error = _integral(lambda t: _density(noise, t), start, z)
+        total, missed = total + float(value[0]), missed + error
+        at = np.array([z])
+        condition = 1 + np.abs(noise.rho(at)[0]) + np.abs(z * noise.psi(at)[0])
+        found = float(noise.cdf(at)[0])
+        ratios.append(ratio_of(found - total, missed + ROUNDINGS * total * condition))
+    return ratios
+
+
+@law("bounded", "8.1", "8.4", "8.7", "8.8")
+def quantile_inverts_cdf(noise: Noise) -> Any:
+    """cdf(quantile(q)) is q, in both tails; quantiles ascend; outside [0, 1] there is none."""
+    tail = 10.0 ** -np.array([300.0, 100.0, 30.0, 16.0, 8.0, 3.0, 1.0])
+    q = np.concatenate([tail, [0.25, 0.4, 0.5, 0.5 + 1e-9, 0.6, 0.75], 1 - tail[:2:-1]])
+    q.sort()
+    z = np.asarray(noise.quantile(q))
+    finite = np.isfinite(z)
+    inside, at = z[finite], q[finite]
+    slope = np.abs(inside) * _density(noise, inside)  # what an error of z makes of q
+    there = ratio_of(noise.cdf(inside) - at, ROUNDINGS * (at * (1 + np.abs(np.log(at))) + slope))
+    # a quantile may be infinite only where no finite number would do
+    extreme = np.copysign(np.finfo(float).max, z[~finite])
+    beyond = ratio_of((noise.cdf(extreme) - q[~finite]) * np.sign(extreme) > 0, 0.0)
+    edges = np.asarray(noise.quantile(np.array([0.0, 1.0])))
+    none = np.asarray(noise.quantile(np.array([-0.1, 1.1, np.nan])))
+    return [
+        *there,
+        *beyond,
+        *ratio_of(np.minimum(np.diff(inside), 0.0), 0.0),
+        *ratio_of(np.asarray(noise.cdf(edges)) - [0.0, 1.0], 0.0),
+        *ratio_of(~np.isnan(none), 0.0),
+    ]
+
+
+@law("bounded", "3.6")
+def symmetric_noise_is_even(noise: Noise, points: F64 = POINTS) -> Any:
+    """A noise that says it is symmetric has even ρ, odd ψ, no cross information, and median zero.
+
+    Of a noise that does not say so the law asks nothing.
+    """
+    if not noise.symmetric:
+        return 0.0
+    z = np.abs(points)
+    one = np.ones(len(z))
+    return [
+        *ratio_of(noise.rho(-z) - noise.rho(z), 0.0),
+        *ratio_of(noise.psi(-z) + noise.psi(z), 0.0),
+        *ratio_of(noise.dpsi(-z) - noise.dpsi(z), 0.0),
+        *ratio_of(noise.cdf(-z) + noise.cdf(z) - 1, ROUNDINGS * one),
+        *ratio_of(noise.quantile(0.5 * one[:1]), 4 * U),
+        ratio_of(noise.fisher[1], 0.0),
+    ]
+
+
+@law("bounded", "3.13")
+def log_concave_noise_is_convex(noise: Noise) -> Any:
+    """A noise that says it is log-concave has a ψ that never falls, and no negative ψ′.
+
+    Of a noise that does not say so the law asks nothing.
+    """
+    if not noise.log_concave:
+        return 0.0
+    z = np.sinh(np.linspace(-8, 8, 801))
+    psi, dpsi = np.asarray(noise.psi(z)), np.asarray(noise.dpsi(z))
+    falls = np.minimum(np.diff(psi), 0.0)
+    return [
+        *ratio_of(falls, 4 * U * np.abs(psi[1:])),
+        *ratio_of(np.minimum(dpsi, 0.0), 0.0),
+    ]
+
+
+@law("bounded", "3.5", "3.7")
+def gradient_and_hessian_are_derivatives(
+    likelihood: LinearLikelihood, start: F64, stop: F64
+) -> Any:
+    """Along a line the gradient integrates to the NLL, and the Hessian to the gradient.
+
+    Of noises of every kind, whose ρ may have kinks; the Hessian of smooth noises only.
+    """
+    way, noise = np.asarray(stop) - np.asarray(start), likelihood.noise
+
+    def along(t: float) -> Any:
+        theta = start + t * way
+        slope = [likelihood.gradient(theta) @ way]
+        return np.append(slope, likelihood.hessian(theta) @ way if noise.smooth else [])
+
+    # a kink that one division into pieces does not see, between two nodes, the other will
+    (found, error), (again, _) = (_pieces(along, np.linspace(0, 1, m), 1e-13) for m in (17, 18))
+    allowed = error + 2 * np.abs(found - again)
+    change = np.array([likelihood.nll(stop) - likelihood.nll(start)])
+    if noise.smooth:
+        change = np.append(change, likelihood.gradient(stop) - likelihood.gradient(start))
+    sizes = np.max([_sizes(likelihood, start + t * way) for t in (0, 0.25, 0.5, 0.75, 1)], axis=0)
+    sizes[0] += np.abs(way) @ sizes[1:]
+    n = likelihood.n_rows + 2 * likelihood.n_params
+    return ratio_of(found - change, allowed + n * ROUNDINGS * sizes[: len(found)])
+
+
+def _sizes(likelihood: LinearLikelihood, theta: F64) -> F64:
+    """Sums of |terms|, before any cancellation, of the NLL and of its gradient."""
+    noise, total = likelihood.noise, np.zeros(len(theta) + 1)
+    for X, y, k, w in _rows(likelihood):
+        unit = np.sqrt(w) * np.exp(-theta[-1])
+        z = np.array([unit * (y - X @ theta[:-1])])
+        reach = unit * (abs(y) + np.abs(X) @ np.abs(theta[:-1])) * (1 + abs(theta[-1]))
+        pull = abs(noise.psi(z)[0]) + reach * abs(noise.dpsi(z)[0])
+        cost = abs(noise.rho(z)[0]) + pull * reach + abs(theta[-1]) + abs(np.log(w))
+        total += k * np.array([cost, *(np.abs(X) * unit * pull), 1 + reach * pull])
+    return total
+
+
+def _rows(likelihood: LinearLikelihood) -> Iterator[tuple[F64, float, float, float]]:
+    """Each row with its response, frequency and precision."""
+    for block in likelihood.source.blocks():
+        ones = np.ones(block.y.shape[0])
+        k = ones if block.frequency is None else to_numpy(block.frequency)
+        w = ones if block.precision is None else to_numpy(block.precision)
+        yield from zip(to_numpy(block.X), to_numpy(block.y), k, w, strict=True)
+
+
+@law("bounded", "3.4", "3.6", "3.9")
+def information_is_mean_product(likelihood: LinearLikelihood, theta: F64) -> Any:
+    """The information is the mean of the gradient's products, and of a smooth noise's Hessians.
+
+    Over responses that the model makes, row by row; the gradient's own mean is zero.
+    """
+    noise, k = likelihood.noise, len(theta)
+    stated = likelihood.information(theta)
+    products, hessians, mean = np.zeros((k, k)), np.zeros((k, k)), np.zeros(k)
+    missed, loss = 0.0, 1.0
+    unit = np.sqrt(np.diagonal(stated))
+    unit = np.where(unit > 0, unit, 1.0)  # a column of zeros has no information
+    for X, _, frequency, w in _rows(likelihood):
+        centre, scale = float(X @ theta[:-1]), float(np.exp(theta[-1]) / np.sqrt(w))
+
+        def row(z: F64, X: F64 = X, w: float = w, at: Any = (centre, scale)) -> Any:
+            y = np.array([at[0] + at[1] * z[0]])
+            source = ArraySource(X[None, :], y, precision=np.array([w]))
+            one = LinearLikelihood.from_source(source, noise)
+            g = one.gradient(theta) / unit
+            parts = [np.outer(g, g).ravel(), g]
+            if noise.smooth:
+                parts.append((one.hessian(theta) / np.outer(unit, unit)).ravel())
+            return np.concatenate(parts)
+
+        found, error = _mean(noise, row, 1e-11)
+        products += frequency * found[: k * k].reshape(k, k)
+        mean += frequency * found[k * k : k * k + k]
+        if noise.smooth:
+            hessians += frequency * found[k * k + k :].reshape(k, k)
+        missed += frequency * error
+        loss = max(loss, abs(centre) / scale)  # of y − xβ, in z
+    shown = stated / np.outer(unit, unit)
+    allowed = missed + 16 * ROUNDINGS * (likelihood.n_rows + k) * loss
+    return [
+        *ratio_of(products - shown, allowed).ravel(),
+        *ratio_of(mean, allowed),
+        *(ratio_of(hessians - shown, allowed).ravel() if noise.smooth else ()),
+    ]
