@@ -284,7 +284,7 @@ def gap_is_missing_likelihood(
 
 
 @law("bounded", "5.5")
-def sigma_distance_is_logratio_of(fit: Fit, certificate: Certificate, sigma: float) -> Any:
+def sigma_distance_is_log_ratio(fit: Fit, certificate: Certificate, sigma: float) -> Any:
     """The distance of a noise scale from its MLE is √(2n)·|log(σ/σ̂)|.
 
     ``fit`` is the MLE, ``certificate`` the verdict on ``sigma``.
