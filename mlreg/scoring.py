@@ -251,14 +251,14 @@ class Whitened:
         Each of the n observations adds log σ to the NLL, and each of the others takes up to
         zψ(z) times that away, Eq. (3.2) for any noise: Student's t no more than df + 1.
         """
-        return exact >= self.enough
+        return exact >= self.just_enough
 
     @property
-    def enough(self) -> float:
-        """Number of exactly fitted observations from which on `falls` holds: n df/(df + 1)."""
+    def just_enough(self) -> float:
+        """So many exactly fitted observations that `falls` holds, n df/(df + 1) for a t."""
         if math.isinf(self.limit):
             return float(self.n)
-        return float(math.ceil(self.n * (self.limit - 1) / self.limit * (1 - 1e-12)))
+        return self.n * (self.limit - 1) / self.limit * (1 - 1e-12)
 
     def profile(self, beta: F64, gamma: float | None = None) -> float:
         """The γ that minimises the NLL at fixed β, to full precision; −inf where there is none.
