@@ -179,7 +179,7 @@ class Whitened:
         return float(far) if np.isfinite(far) else math.inf
 
     def rows(self) -> Iterator[tuple[F64, F64, F64]]:
-        """Blocks of √w X and √w y, scaled, and frequencies k; one pass over the data."""
+        """Blocks of √w X and √w y, Eq. (1.5), scaled, and frequencies k; one pass over the data."""
         for block in self.likelihood.blocks():
             X, y = to_numpy(block.X), to_numpy(block.y)
             k = np.ones(len(y)) if block.frequency is None else to_numpy(block.frequency)
@@ -249,13 +249,13 @@ class Whitened:
         """Whether σ → 0 lowers the NLL for ever where so many residuals are zero.
 
         Each of the n observations adds log σ to the NLL, and each of the others takes up to
-        zψ(z) times that away, Eq. (3.2) for any noise: Student's t no more than df + 1.
+        zψ(z) times that away: Student's t no more than df + 1, Eq. (8.6).
         """
         return exact >= self.just_enough
 
     @property
     def just_enough(self) -> float:
-        """So many exactly fitted observations that `falls` holds, n df/(df + 1) for a t."""
+        """So many exact observations that `falls` holds: n df/(df + 1) for a t, Eq. (8.6)."""
         if math.isinf(self.limit):
             return float(self.n)
         return self.n * (self.limit - 1) / self.limit * (1 - 1e-12)

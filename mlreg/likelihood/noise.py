@@ -362,7 +362,10 @@ def cdf_by_half(lower: Callable[[Any, Array], Array], z: Array) -> Array:
 
 
 def quantile_by_half(lower: Callable[[Any, Array], Array], q: Array) -> Array:
-    """Quantile for symmetric ε, from ``lower(xp, p)`` for p in (0, ½]; 1 − q is exact above ½."""
+    """Quantile for symmetric ε, from ``lower(xp, p)``, which knows it for 0 < p ≤ 0.5.
+
+    Above one half 1 − q is exact, so that nothing is lost by asking for the lower one.
+    """
     xp, q = real(q)
     p = xp.where(q > 0.5, 1 - q, q)
     ones = xp.ones_like(p)

@@ -41,8 +41,8 @@ class Newton:
     in every step, and where it is bounded below the gradient goes to zero.
 
     It starts from least squares, and for noises that are not log-concave, whose NLL may have
-    several minima, Eq. (3.13), also from nearly the least absolute deviations; the better minimum
-    is returned, and the message says whether the two agree.
+    several minima, Eq. (3.13), also from nearly the least absolute deviations, Eq. (8.2); the
+    better minimum is returned, and the message says whether the two agree.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Newton:
             return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
         starts = self._starts(space, ls, given)
         robust = space.scale(ls.params) if given is not None else starts[-1][1]
-        if space.p > space.just_enough * (1 + 1e-11):  # the columns can fit so many rows
+        if space.p > space.just_enough * (1 + 1e-11):  # p columns fit p rows, Eq. (8.6)
             end = space.unscale(_through_rows(space, robust))
             return finish_locally(likelihood, [(end, math.nan)], -math.inf, before)
         runs = [_Run(self, space, name, beta) for name, beta in starts]
@@ -197,7 +197,7 @@ def _agreement(space: Whitened, best: _Run, runs: list[_Run]) -> str:
 
 
 def _least_absolute(space: Whitened, beta: F64) -> F64:
-    """Near the least absolute deviations, by reweighted least squares from ``beta``, Eq. (2.6)."""
+    """Near the least absolute deviations, by reweighted least squares, Eq. (8.10)."""
     for count in range(ROBUST):
         total = sum(float(k @ np.abs(r)) for _, _, k, r, _ in space.residuals(beta))
         floor = total / space.n * 10.0 ** -min(count, 8)

@@ -38,7 +38,7 @@ class Status:
         ``converged``: within 0.1 standard errors of the MLE. ``stopped``: not
         there. ``diverged``: the steps grew without limit. ``perfect-fit``: the
         residuals are rounding, σ̂ is zero and no standard error exists. ``unbounded``: the
-        likelihood grows without end as σ goes to zero, and has no maximum.
+        likelihood grows without end as σ goes to zero, Eq. (8.6), and has no maximum.
     message : str
         What happened, with numbers, and what to do.
     """
@@ -256,7 +256,7 @@ def _judged(judged: Certificate, why: str, where: str) -> Status:
 
 
 def _unbounded(space: Whitened, exact: float) -> Status:
-    """Status of a likelihood without a maximum, ``exact`` observations being fitted exactly."""
+    """Status of a likelihood without a maximum, so many rows being fitted exactly, Eq. (8.6)."""
     noise, others = space.noise, max(space.n - exact, 1e-300)
     return Status(
         "unbounded",

@@ -136,7 +136,7 @@ def test_nll_is_scipys_log_density_with_loc_and_scale(noise, problem):
 
 @pytest.mark.parametrize("noise", NOISES, ids=repr)
 @given(problems(), st.integers(0, 2**32 - 1))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_gradient_and_hessian_integrate_back_for_every_noise(noise, problem, seed):
     source, theta = problem
     likelihood = ml.LinearLikelihood.from_source(source, noise)
