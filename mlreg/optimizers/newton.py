@@ -90,9 +90,11 @@ class Newton:
             return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
         starts = self._starts(space, ls, given)
         robust = space.scale(ls.params) if given is not None else starts[-1][1]
-        if space.p > space.just_enough * (1 + 1e-11):  # p columns fit p rows, Eq. (8.6)
-            end = space.unscale(_through_rows(space, robust))
-            return finish_locally(likelihood, [(end, math.nan)], -math.inf, before)
+        if _most(space) > space.just_enough * (1 + 1e-11):  # p columns fit p rows, Eq. (8.6)
+            beta, exact = _through_rows(space, robust)
+            if exact > space.just_enough * (1 + 1e-11):
+                end = [(space.unscale(beta), math.nan)]
+                return finish_locally(likelihood, end, -math.inf, before)
         runs = [_Run(self, space, name, beta) for name, beta in starts]
         fallen = [run for run in runs if run.falls]
         best = fallen[0] if fallen else min(runs, key=lambda run: run.point.nll)
@@ -221,20 +223,32 @@ def _least_absolute(space: Whitened, beta: F64) -> F64:
     return beta
 
 
-def _through_rows(space: Whitened, beta: F64) -> F64:
-    """Coefficients that fit as many rows as there are columns, of those with small residuals.
+def _most(space: Whitened) -> float:
+    """Number of observations in as many rows as there are columns, at most; no pit: zero."""
+    if math.isinf(space.limit):
+        return 0.0
+    most = np.zeros(0)
+    for _, _, k in space.rows():
+        most = np.sort(np.append(most, k))[-space.p :]
+    return float(most.sum())
 
-    There are few rows where this is asked for, and it holds them all.
+
+def _through_rows(space: Whitened, beta: F64) -> tuple[F64, float]:
+    """Coefficients that fit as many rows as there are columns, and the observations in them.
+
+    Rows of high frequency first, then those of small residuals. It holds all rows, which are few
+    where this is asked for.
     """
-    parts = [(A, b, np.abs(r)) for A, b, _, r, _ in space.residuals(beta)]
-    A, b, size = (np.concatenate(part) for part in zip(*parts, strict=True))
+    parts = [(A, b, k, np.abs(r)) for A, b, k, r, _ in space.residuals(beta)]
+    A, b, k, size = (np.concatenate(part) for part in zip(*parts, strict=True))
     W = solve_upper(space.R, A.T, transpose=True).T
     basis, chosen = np.zeros((0, space.p)), []
-    for i in np.argsort(size, kind="stable").tolist():
+    for i in np.lexsort((size, -k)).tolist():
         rest = W[i] - basis.T @ (basis @ W[i])
         if norm(rest) > 1e-6 * norm(W[i]) > 0:
             basis = np.vstack([basis, rest / norm(rest)])
             chosen.append(i)
         if len(chosen) == space.p:
             break
-    return np.asarray(space.inverse @ np.linalg.solve(W[chosen], b[chosen]))
+    through = space.inverse @ np.linalg.solve(W[chosen], b[chosen])
+    return np.asarray(through), float(k[chosen].sum())
