@@ -135,7 +135,7 @@ class _Run:
             self.why = "the residuals at the start overflow: start nearer"
             self.point = space.at(beta, 0.0)
             return
-        self.point = space.at(beta, gamma)
+        self.point = space.at(beta, gamma, bounds=False)
         self.values = [self.point.nll]
         for _ in range(config.max_iterations):
             if space.falls(self.point.exact):
@@ -164,7 +164,7 @@ class _Run:
         slope = float(step @ point.gradient)
         share = 1.0
         for _ in range(60):
-            trial = space.at(*space.move(point, share * step))
+            trial = space.at(*space.move(point, share * step), bounds=False)
             promised = share * slope + share * share * bend
             falls = trial.finite and trial.nll <= point.nll + ENOUGH * promised
             if not falls and abs(promised) <= point.noise_of_nll:
