@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mlreg.likelihood.noise import Logistic as Logistic
     from mlreg.likelihood.student_t import StudentT as StudentT
     from mlreg.optimizers.exact import Exact as Exact
+    from mlreg.optimizers.newton import Newton as Newton
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy
     from mlreg.optimizers.sgd import SGD as SGD
     from mlreg.optimizers.sgd import stable_learning_rate as stable_learning_rate
@@ -61,6 +62,7 @@ _HOMES = {
     "Logistic": "mlreg.likelihood.noise",
     "MissingDependency": "mlreg.errors",
     "MlregError": "mlreg.errors",
+    "Newton": "mlreg.optimizers.newton",
     "NumericalWarning": "mlreg.errors",
     "RankDeficient": "mlreg.errors",
     "SGD": "mlreg.optimizers.sgd",

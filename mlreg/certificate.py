@@ -9,6 +9,9 @@ which is the largest error over *all* linear contrasts cᵀβ, each in its own
 standard error (Eq. (5.2)). The noise scale at the point that is judged never
 enters: with it the distance could not exceed √n, and the worst fits would look
 harmless (Eq. (5.6)).
+
+For other smooth noises it is a local statement, made of the gradient and the Hessian at
+the point that is judged: Newton's step to the MLE, in standard errors.
 """
 
 import math
@@ -28,6 +31,7 @@ from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.refine import Part, Refined, contraction, measured_contraction, refine
 from mlreg.linalg.triangle import Triangle, norm, plain, scale_columns, solve_upper
+from mlreg.scoring import Point, Whitened, whitened
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
 
@@ -78,9 +82,13 @@ class Certificate:
     refined : bool
         Whether that bound was found, by a refinement pass, and not a worst case.
     exact : bool
-        Whether the statement holds at any distance (Gaussian noise), or only near the MLE.
+        Whether the statement holds at any distance (Gaussian noise), or only near the MLE:
+        then a `distance` above one is no distance, but the sign of one.
     names : tuple of str
         Names of the coefficients.
+    definite : bool
+        Whether the observed Hessian is positive definite, as it is at an isolated minimum. Where
+        it is not, the distances are those of the scoring step, and nothing is near.
     """
 
     distance: float
@@ -91,6 +99,7 @@ class Certificate:
     refined: bool
     exact: bool
     names: tuple[str, ...]
+    definite: bool = True
 
     @property
     def converged(self) -> bool:
@@ -99,10 +108,14 @@ class Certificate:
         It cannot where rounding has no bound.
         """
         near = self.distance <= CONVERGED and self.sigma_distance <= CONVERGED
-        return near and not bool(np.isinf(self.rounding).any())
+        return near and self.definite and not bool(np.isinf(self.rounding).any())
 
     def __str__(self) -> str:
-        if math.isinf(self.distance):
+        if math.isinf(self.distance) and not self.exact:
+            far = "infinite: there is no maximum of the likelihood to measure from here"
+        elif not self.exact and not self.distance <= 1:
+            far = f"far (the local model says {_three(self.distance)} standard errors)"
+        elif math.isinf(self.distance):
             far = "infinitely many standard errors (the data fit perfectly; this estimate does not)"
         else:
             far = f"{_three(self.distance)} standard errors"
@@ -113,6 +126,8 @@ class Certificate:
             f"; sigma: {_three(self.sigma_distance)}"
             f"; log-likelihood gap: {_three(self.log_likelihood_gap)}",
         ]
+        if not self.definite:
+            lines.append("  the observed Hessian is not positive definite: this is no minimum")
         if not np.isnan(self.rounding).any():
             lines.append(
                 f"  rounding of the reference: at most {_three(self.rounding.max(initial=0.0))} "
@@ -347,12 +362,12 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
 def certificate(
     likelihood: LinearLikelihood, params: F64, sigma: float | None = None
 ) -> Certificate:
-    """Certificate of any coefficients under a Gaussian likelihood.
+    """Certificate of any coefficients: exact for Gaussian noise, else a local statement.
 
     Parameters
     ----------
     likelihood : LinearLikelihood
-        With `Gaussian` noise.
+        With `Gaussian`, or any other smooth and symmetric noise.
     params : ndarray, shape (p,)
         The coefficients to judge.
     sigma : float, optional
@@ -363,12 +378,17 @@ def certificate(
     RankDeficient
         The MLE is not unique.
     InvalidInput
-        Not Gaussian noise; params of the wrong length, NaN or infinite; sigma not positive.
+        Noise with kinks, or not symmetric; params of the wrong length, NaN or infinite; sigma not
+        positive.
+
+    Notes
+    -----
+    For noise that is not Gaussian the error is Newton's step H⁻¹g, Eqs. (3.5) and (3.7), in the
+    standard errors that the expected information, Eq. (3.6), gives at the point: with the true
+    distance it agrees up to its square. Where the Hessian is not positive definite it is the
+    scoring step I⁻¹g. Non-convex likelihoods (Student's t) may have several maxima: the nearest
+    is meant.
     """
-    if not isinstance(likelihood.noise, Gaussian):
-        raise InvalidInput(
-            f"a certificate needs Gaussian noise; this likelihood has {likelihood.noise}"
-        )
     params = np.asarray(params, dtype=np.float64)
     names = likelihood.source.names
     if params.shape != (len(names),):
@@ -381,9 +401,69 @@ def certificate(
         raise InvalidInput(f"the coefficient of {bad!r} is NaN or infinite: nothing to certify")
     if sigma is not None and not 0 < sigma < math.inf:
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
+    if not isinstance(likelihood.noise, Gaussian):
+        return local_certificate(likelihood, params, sigma)[0]
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
         return judge(ls, ls.error(params), names, sigma)
+
+
+def local_certificate(
+    likelihood: LinearLikelihood,
+    params: F64,
+    sigma: float | None = None,
+    near: float | None = None,
+) -> tuple[Certificate, float]:
+    """Certificate for smooth noise, and the log σ that it holds for: profiled, if not given.
+
+    ``near`` is a log σ from which the profiled one is not far, if one is known. It is −∞ where
+    the NLL falls for ever as σ does.
+    """
+    if likelihood.noise.smooth:
+        require_full_rank(likelihood)
+    space = whitened(likelihood)
+    names = likelihood.source.names
+    ls = least_squares(likelihood)
+    with np.errstate(all="ignore"):  # absurd params may overflow: they are then infinitely far
+        if ls.perfect:  # for any noise: σ → 0, and all else is infinitely many standard errors
+            error = ls.error(params)
+            return judge(ls, error, names, sigma), ls.log_sigma(norm(ls.R @ error))
+        beta = space.scale(params)
+        if sigma is None:
+            gamma = space.profile(beta, None if near is None else near - space.log_unit)
+        else:
+            gamma = math.log(sigma) - space.log_unit
+        point = space.at(beta, gamma) if math.isfinite(gamma) else None
+        if point is None or not point.finite:
+            return nowhere(names), gamma + space.log_unit
+        return judge_locally(space, point, names), gamma + space.log_unit
+
+
+def nowhere(names: tuple[str, ...]) -> Certificate:
+    """Certificate of a point from which there is no maximum of the likelihood to be seen."""
+    far, each = math.inf, np.full(len(names), math.inf)
+    return Certificate(far, each, far, far, each, False, False, names, False)
+
+
+def judge_locally(space: Whitened, point: Point, names: tuple[str, ...]) -> Certificate:
+    """Certificate of a point from its derivatives in whitened coordinates, Eq. (3.8)."""
+    step = point.step
+    if space.contraction < 0.5:
+        spread = np.abs(space.inverse) @ point.reach[:-1]
+        rounding = spread / space.spread / (1 - space.contraction)
+    else:
+        rounding = np.full(space.p, math.inf)
+    return Certificate(
+        distance=norm(step[:-1]),
+        per_param=np.abs(space.inverse @ step[:-1]) / space.spread,
+        sigma_distance=float(abs(step[-1])),
+        log_likelihood_gap=float(-0.5 * (step @ point.gradient)),
+        rounding=rounding,
+        refined=False,
+        exact=False,
+        names=names,
+        definite=point.definite,
+    )
 
 
 def judge(

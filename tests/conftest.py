@@ -1,6 +1,8 @@
 """Profiles for Hypothesis: quick by default, derandomised where CI is set, long on demand."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,3 +24,13 @@ def textbook():
     X = rng.standard_normal((1000, 2))
     y = X @ [2, -3.4] + 4.2 + 0.01 * rng.standard_normal(1000)
     return X, y
+
+
+@pytest.fixture(scope="session")
+def independent():
+    """The estimates of `references.py`, as a module."""
+    path = Path(__file__).with_name("references.py")
+    spec = importlib.util.spec_from_file_location("references", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

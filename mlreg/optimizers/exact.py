@@ -41,7 +41,7 @@ class Exact:
         RankDeficient
             Where the coefficients are not unique.
         """
-        check_noise(likelihood, "Exact() solves least squares")
+        check_noise(likelihood, "Exact() solves least squares", "Newton() minimises its NLL")
         check_start(likelihood, start)
         before = likelihood.reads
         ls = least_squares(likelihood)

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from mlreg.certificate import CONVERGED, LeastSquares, least_squares
+from mlreg.certificate import CONVERGED, LeastSquares, least_squares, local_certificate
 from mlreg.errors import InvalidInput, MlregError
 from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.triangle import norm, solve_upper
-from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
+from mlreg.optimizers.solution import Solution, Status, check_start, finish, finish_locally
+from mlreg.scoring import Whitened
 
 __all__ = ["Scipy"]
 
@@ -46,7 +48,8 @@ class Scipy:
     started again from there, in coordinates made anew, as long as that halves
     the distance (and unless ``options`` set a limit). The coordinates come from
     the triangle of the design (one pass), so that for Gaussian noise this is a
-    check of `Exact` by another road, not a faster one.
+    check of `Exact` by another road, not a faster one, and for other smooth noises one of
+    `Newton`.
 
     Parameters
     ----------
@@ -66,21 +69,27 @@ class Scipy:
             )
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
-        """Minimise from the coefficients ``start``, shape (p,), zeros by default.
+        """Minimise from the coefficients ``start``, shape (p,).
+
+        By default these are zeros for Gaussian noise, and least squares for others, whose
+        certificate holds near a maximum only.
 
         Raises
         ------
         InvalidInput
-            Noise without a certificate; options that the method does not know.
+            Noise with kinks, or not symmetric; options that the method does not know.
         RankDeficient
             Where the coefficients are not unique.
         """
-        check_noise(likelihood, "Scipy() measures its result against least squares")
+        if not likelihood.noise.smooth:
+            Whitened(likelihood)  # says why not, before the data are read
         before = likelihood.reads
         beta = check_start(likelihood, start)
         ls = least_squares(likelihood)
         if ls.perfect:  # the NLL has no minimum: σ → 0
             return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
+        if not isinstance(likelihood.noise, Gaussian):
+            return self._minimize(likelihood, ls, ls.params if start is None else beta, before)
         way, distance = [beta], norm(ls.contrast(beta)) / ls.s
         while True:
             objective = _Objective(likelihood, ls, way[-1])
@@ -96,6 +105,36 @@ class Scipy:
             f"{message!r}: raise its iteration limit in options, start nearer, or try trust-exact",
         )
         return finish(likelihood, ls, params, way, "iteration", before, status)
+
+    def _minimize(
+        self, likelihood: LinearLikelihood, ls: LeastSquares, beta: F64, before: int
+    ) -> Solution:
+        """The same for noise of which least squares is not the MLE."""
+        history: list[tuple[F64, float]] = []
+        _, gamma = local_certificate(likelihood, beta)
+        params, message, distance = beta, "", math.inf
+        while math.isfinite(gamma):
+            objective = _Objective(likelihood, ls, params, gamma)
+            value = likelihood.nll(np.append(params, gamma))
+            found, message = self._run(objective)
+            points = [(params, value)] if not history else []
+            points += zip(objective.way, objective.values, strict=True)
+            end = objective.params(found)
+            history += [*points, (end, objective.value(found))]
+            # what it ended at: where the scale is profiled again, and the goal is near or not
+            params = end
+            judged, gamma = local_certificate(likelihood, params, near=objective.theta(found)[-1])
+            far, distance = distance, max(judged.distance, judged.sigma_distance)
+            if self._limited or judged.converged or not distance < 0.5 * far:
+                break
+        history = history or [(params, -math.inf)]
+        why = (
+            f"{self.method} stopped there, saying {message!r}: raise its iteration limit in "
+            "options, start nearer, or try Newton()"
+        )
+        convex = likelihood.noise.log_concave
+        where = "" if convex else "a stationary point, reached from one start"
+        return finish_locally(likelihood, history, gamma, before, why=why, where=where)
 
     @property
     def _limited(self) -> bool:
@@ -134,22 +173,32 @@ class Scipy:
 
 
 class _Objective:
-    """The NLL in whitened coordinates: β = β₀ + σ₀ R⁻¹u, log σ = log σ₀ + v/√(2n), Eq. (3.8).
+    """The NLL in whitened coordinates: β = β₀ + σ₀R⁻¹u/√a, γ = γ₀ + v/√(bn), Eq. (3.8).
 
-    σ₀ is the scale profiled at the start β₀: there the expected information is the identity.
+    σ₀ is the scale profiled at the start β₀, or that of ``gamma``; a and b are the Fisher
+    constants of the noise: there the expected information is the identity, Eq. (3.6).
     """
 
-    def __init__(self, likelihood: LinearLikelihood, ls: LeastSquares, beta: F64) -> None:
+    def __init__(
+        self, likelihood: LinearLikelihood, ls: LeastSquares, beta: F64, gamma: float | None = None
+    ) -> None:
         self.likelihood, self.ls, self.beta = likelihood, ls, beta
         self.k = len(beta) + 1
-        error = norm(ls.contrast(beta))
-        self.gamma = ls.log_sigma(error)
-        self.per_gamma = math.sqrt(2 * ls.n_rows)
-        sigma = math.hypot(ls.norm_r, error) / math.sqrt(ls.n_rows)
-        J = sigma * solve_upper(ls.R, np.eye(self.k - 1))
+        location, _, scale = likelihood.noise.fisher
+        error = norm(ls.contrast(beta)) if gamma is None else 0.0
+        self.gamma = ls.log_sigma(error) if gamma is None else gamma
+        self.per_gamma = math.sqrt(scale * ls.n_rows)
+        if gamma is None:
+            sigma = math.hypot(ls.norm_r, error) / math.sqrt(ls.n_rows)
+        else:
+            sigma = math.exp(gamma - ls.scale_y * math.log(2))
+        J = sigma / math.sqrt(location) * solve_upper(ls.R, np.eye(self.k - 1))
         self.J = np.array([ls.unscale(column) for column in J.T]).T  # ∂β/∂u
         self.way: list[F64] = []
+        self.values: list[float] = []
         self.last = np.zeros(self.k)
+        self.keeps_values = gamma is not None  # for Gaussian noise the way alone tells them
+        self._seen = (np.full(self.k, np.nan), math.nan)  # a point, and its value
 
     def params(self, x: F64) -> F64:
         return np.asarray(self.beta + self.J @ x[:-1])
@@ -158,11 +207,14 @@ class _Objective:
         return np.append(self.params(x), self.gamma + x[-1] / self.per_gamma)
 
     def value(self, x: F64) -> float:
-        value = self.likelihood.nll(self.theta(x))
+        if not (x == self._seen[0]).all():
+            self._seen = (np.array(x), self.likelihood.nll(self.theta(x)))
+        value = self._seen[1]
         return value if math.isfinite(value) else math.inf
 
     def value_and_gradient(self, x: F64) -> tuple[float, F64]:
         value, g = self.likelihood.nll_and_gradient(self.theta(x))
+        self._seen = (np.array(x), value)
         gradient = np.append(self.J.T @ g[:-1], g[-1] / self.per_gamma)
         return (value if math.isfinite(value) else math.inf), gradient
 
@@ -182,3 +234,5 @@ class _Objective:
     def record(self, x: F64, _state: object = None) -> None:
         self.last = np.array(x, dtype=np.float64)
         self.way.append(self.params(self.last))
+        if self.keeps_values:
+            self.values.append(self.value(self.last))

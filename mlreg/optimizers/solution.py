@@ -8,16 +8,24 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import Certificate, LeastSquares, certificate
+from mlreg.certificate import (
+    Certificate,
+    LeastSquares,
+    certificate,
+    least_squares,
+    local_certificate,
+    nowhere,
+)
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.linalg.triangle import norm
+from mlreg.scoring import Whitened, whitened
 
 __all__ = ["History", "Optimizer", "Solution", "Status"]
 
 F64 = NDArray[np.float64]
-Code = Literal["converged", "stopped", "diverged", "perfect-fit"]
+Code = Literal["converged", "stopped", "diverged", "perfect-fit", "unbounded"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,8 @@ class Status:
     code : str
         ``converged``: within 0.1 standard errors of the MLE. ``stopped``: not
         there. ``diverged``: the steps grew without limit. ``perfect-fit``: the
-        residuals are rounding, σ̂ is zero and no standard error exists.
+        residuals are rounding, σ̂ is zero and no standard error exists. ``unbounded``: the
+        likelihood grows without end as σ goes to zero, Eq. (8.6), and has no maximum.
     message : str
         What happened, with numbers, and what to do.
     """
@@ -55,10 +64,12 @@ class History:
     unit : str
         What one step is: ``epoch``, ``iteration`` or ``solve``.
     mean_nll : ndarray, shape (steps + 1,)
-        NLL of all rows divided by n, σ profiled, Eq. (2.9), at the start and after each step.
+        NLL of all rows divided by n, σ profiled, Eq. (2.9), at the start and after each step. For
+        noise that is not Gaussian, at the σ that the optimizer had there.
     distance : ndarray, shape (steps + 1,)
         Distance from the MLE in standard errors, Eq. (5.1), at the same points; what the
-        loss can show of it: Eq. (5.9).
+        loss can show of it: Eq. (5.9). For noise that is not Gaussian, the distance from the end
+        of the way, at the scale there, and the certified distance of that end added.
     """
 
     unit: str
@@ -102,12 +113,12 @@ class Optimizer(Protocol):
         ...
 
 
-def check_noise(likelihood: LinearLikelihood, what: str) -> None:
-    """Raise for noise that is not Gaussian; ``what`` says what needs it to be."""
-    if not isinstance(likelihood.noise, Gaussian):
-        raise InvalidInput(
-            f"{what}, for Gaussian noise only: this likelihood has {likelihood.noise}"
-        )
+def check_noise(likelihood: LinearLikelihood, what: str, instead: str = "") -> None:
+    """Raise for noise that is not Gaussian; ``what`` needs it to be, ``instead`` a smooth one."""
+    noise = likelihood.noise
+    if not isinstance(noise, Gaussian):
+        can = f". {instead}" if instead and noise.smooth else ""
+        raise InvalidInput(f"{what}, for Gaussian noise only: this likelihood has {noise}{can}")
 
 
 def check_start(likelihood: LinearLikelihood, start: F64 | None) -> F64:
@@ -180,3 +191,77 @@ def perfect(ls: LeastSquares) -> Status:
             "and standard errors mean nothing"
         )
     return Status("perfect-fit", why)
+
+
+def finish_locally(
+    likelihood: LinearLikelihood,
+    history: Sequence[tuple[F64, float]],
+    gamma: float,
+    reads: int,
+    *,
+    why: str = "",
+    where: str = "",
+) -> Solution:
+    """`finish` for any smooth noise.
+
+    ``history`` are the points and their NLLs, ``gamma`` the log σ at the last one, −∞ where the
+    likelihood has no maximum. ``why`` says
+    what ended the way, for the case that it is not at its goal; ``where`` what the goal is, if it
+    may not be the MLE.
+    """
+    way, (params, _) = [point for point, _ in history], history[-1]
+    if isinstance(likelihood.noise, Gaussian):
+        ls = least_squares(likelihood)
+        stopped = Status("stopped", why) if why else None
+        return finish(likelihood, ls, params, way, "iteration", reads, stopped)
+    space = whitened(likelihood)
+    values = np.array([value for _, value in history]) / likelihood.n_rows
+    judged = nowhere(likelihood.source.names)
+    if gamma != -math.inf:
+        judged, gamma = local_certificate(likelihood, params, near=gamma)
+    if gamma == -math.inf:
+        exact = max(space.at(space.scale(params), 0.0).exact, space.p)
+        status = _unbounded(space, exact)
+        # with just enough of them it falls to a limit, which no sigma reaches
+        values[-1] = -math.inf if exact > space.just_enough else math.nan
+    else:
+        status = _judged(judged, why, where)
+    end, scale = space.scale(params), gamma - space.log_unit
+    apart = [space.apart(space.scale(point), end, scale) for point in way[:-1]]
+    distance = np.append(apart, 0.0) + judged.distance
+    return Solution(
+        np.append(params, gamma),
+        likelihood.noise,
+        status,
+        judged,
+        History("iteration", values, distance),
+        likelihood.reads - reads,
+    )
+
+
+def _judged(judged: Certificate, why: str, where: str) -> Status:
+    """Status of a point that a local certificate has judged."""
+    far = max(judged.distance, judged.rounding.max(initial=0.0))
+    goal = where or "the MLE"
+    if judged.converged:
+        told = f"within {far:.2g} standard errors of {goal}"
+        return Status("converged", told if where else f"every linear contrast is {told}")
+    if not judged.definite:
+        told = "the observed Hessian is not positive definite: this is no minimum"
+    elif np.isinf(judged.rounding).any():
+        told = "rounding has no bound, for the columns are nearly collinear: drop one"
+    else:
+        told = f"{max(judged.distance, judged.sigma_distance):.3g} standard errors from {goal}"
+    return Status("stopped", f"{told}. {why}" if why else told)
+
+
+def _unbounded(space: Whitened, exact: float) -> Status:
+    """Status of a likelihood without a maximum, so many rows being fitted exactly, Eq. (8.6)."""
+    noise, others = space.noise, max(space.n - exact, 1e-300)
+    return Status(
+        "unbounded",
+        f"the likelihood of {noise} has no maximum: {exact:g} of the {space.n} rows are fitted "
+        f"exactly, to rounding, and with {math.ceil(space.just_enough)} or more the NLL falls "
+        "without end as sigma goes to zero. Add rows, remove columns, or take lighter tails: "
+        f"StudentT(df) with df above {exact / others:.3g}, or Logistic()",
+    )

@@ -28,6 +28,7 @@ from mlreg.estimate import Fit
 from mlreg.likelihood.blocks import Block, Source
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.bounds import coefficient_bound
+from mlreg.optimizers.solution import Solution
 from mlreg.verify.exact import Rational
 from mlreg.verify.noise_laws import (
     cdf_is_integral,
@@ -353,11 +354,18 @@ def fitted_values_are_unique(dropped: Fit, full_rank: Fit, column: int) -> Any:
 
 
 @law("exact", "5.1")
-def never_claims_too_much(fit: Fit, tolerance: float = 0.1) -> Any:
-    """An optimizer says converged only within the tolerance, and its numbers are finite."""
+def never_claims_too_much(fit: Fit | Solution, tolerance: float = 0.1) -> Any:
+    """An optimizer says converged only within the tolerance, and its numbers are finite.
+
+    All but log σ where the likelihood has no maximum: that is −∞.
+    """
     claims = fit.status.code == "converged"
     within = fit.certificate.distance <= tolerance and fit.certificate.sigma_distance <= tolerance
-    finite = bool(np.isfinite(fit.solution.theta).all())
+    within = within and fit.certificate.definite
+    theta = fit.theta if isinstance(fit, Solution) else fit.solution.theta
+    if fit.status.code == "unbounded":
+        theta = theta[:-1]
+    finite = bool(np.isfinite(theta).all())
     return ratio_of(float(not finite or (claims and not within)), 0.0)
 
 

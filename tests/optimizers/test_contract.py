@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlreg as ml
+from mlreg.certificate import certificate
 from mlreg.likelihood.blocks import ArraySource
 from mlreg.verify import laws
 from mlreg.verify.strategies import designs
@@ -18,6 +19,7 @@ nearly_collinear = pytest.mark.filterwarnings("ignore::mlreg.errors.NumericalWar
 
 OPTIMIZERS = [
     ml.Exact(),
+    ml.Newton(),
     ml.Scipy(),
     ml.Scipy("L-BFGS-B"),
     ml.SGD(0.1, batch_size=3),
@@ -64,14 +66,45 @@ def test_the_likelihood_may_be_of_any_namespace(optimizer, textbook):
         assert other.theta == pytest.approx(plain.theta, rel=1e-9)
 
 
+ANY_SMOOTH = (ml.Newton, ml.Scipy)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_other_noise_is_refused(optimizer):
-    class Cauchy:
-        smooth, log_concave, symmetric, fisher = True, False, True, (0.5, 0.0, 0.5)
-
-    likelihood = ml.LinearLikelihood(np.ones((4, 1)), np.arange(4.0), noise=Cauchy())
-    with pytest.raises(ml.InvalidInput, match="Gaussian noise only"):
+    likelihood = ml.LinearLikelihood(np.ones((4, 1)), np.arange(4.0), noise=ml.Laplace())
+    smooth = isinstance(optimizer, ANY_SMOOTH)
+    with pytest.raises(ml.InvalidInput, match="kinks" if smooth else "Gaussian noise only"):
         optimizer.minimize(likelihood)
+    assert likelihood.reads == 0
+    if not smooth:
+        likelihood = ml.LinearLikelihood(np.ones((4, 1)), np.arange(4.0), noise=ml.StudentT(1))
+        with pytest.raises(ml.InvalidInput, match="Gaussian noise only"):
+            optimizer.minimize(likelihood)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [o for o in OPTIMIZERS if isinstance(o, ANY_SMOOTH)], ids=repr
+)
+@pytest.mark.parametrize("noise", [ml.Logistic(), ml.Huber(), ml.StudentT(1), ml.StudentT(5)])
+@nearly_collinear
+@settings(max_examples=10)
+@given(problem=designs(max_log_condition=5, max_offset=1e3))
+def test_never_claims_too_much_of_any_noise(optimizer, noise, problem):
+    likelihood = ml.LinearLikelihood(problem.X, problem.y, noise=noise)
+    solution = optimizer.minimize(likelihood)
+    laws.never_claims_too_much(solution)
+    assert solution.reads == likelihood.reads
+    if solution.status.code in ("unbounded", "perfect-fit"):
+        return
+    judged = certificate(likelihood, solution.theta[:-1])
+    slack = 4 * judged.rounding.sum() + 1e-9
+    assert abs(judged.distance - solution.certificate.distance) <= slack
+    assert solution.history.distance[-1] == solution.certificate.distance
+    newton = ml.Newton().minimize(likelihood)
+    if noise.log_concave and solution.status.code == newton.status.code == "converged":
+        apart = np.linalg.norm(problem.X @ (solution.theta - newton.theta)[:-1])
+        apart *= np.sqrt(noise.fisher[0]) * np.exp(-newton.theta[-1])
+        assert apart <= 1.1 * solution.certificate.distance + 0.01
 
 
 def test_full_batches_take_no_more_memory_than_blocks():

@@ -123,3 +123,31 @@ def test_a_method_that_fails_on_the_way_is_a_status(textbook, monkeypatch):
     fit = ml.fit(*textbook, optimizer=ml.Scipy())
     assert fit.status.code == "stopped"
     assert "must not contain infs" in fit.status.message
+
+
+@pytest.mark.parametrize("method", USES)
+@pytest.mark.parametrize("noise", [ml.Logistic(), ml.StudentT(3)], ids=repr)
+def test_every_method_reaches_the_minimum_for_other_noise(method, noise):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.ones(100), rng.standard_normal((100, 2)) * [1e6, 1e-3]])
+    y = X @ [4.2, 2e-6, -3400] + rng.standard_t(3, 100)
+    likelihood = ml.LinearLikelihood(X, y, noise=noise)
+    found = ml.Scipy(method).minimize(likelihood)
+    newton = ml.Newton().minimize(likelihood)
+    assert found.status.code == "converged", found.status
+    se = np.exp(newton.theta[-1]) / np.sqrt(100 * noise.fisher[0]) / [1, 1e6, 1e-3]
+    assert (np.abs(found.theta - newton.theta)[:-1] <= 0.15 * se).all()
+    assert len(found.history.mean_nll) == len(found.history.distance)
+    assert found.history.mean_nll[-1] <= found.history.mean_nll[0]
+
+
+def test_other_noise_without_a_maximum_and_with_a_limit():
+    y = np.r_[np.zeros(6), 1.0, 2.0, 3.0, 4.0]
+    cauchy = ml.LinearLikelihood(np.ones((10, 1)), y, noise=ml.StudentT(1))
+    assert ml.Scipy().minimize(cauchy, np.zeros(1)).status.code == "unbounded"
+    X = np.column_stack([np.ones(40), np.arange(40.0)])
+    y = np.random.default_rng(0).standard_t(1, 40)
+    likelihood = ml.LinearLikelihood(X, y, noise=ml.StudentT(2))
+    short = ml.Scipy("BFGS", options={"maxiter": 1}).minimize(likelihood, np.full(2, 50.0))
+    assert short.status.code == "stopped"
+    assert "try Newton()" in short.status.message
