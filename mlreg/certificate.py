@@ -235,7 +235,7 @@ class LeastSquares:
     @property
     def params(self) -> F64:
         """The MLE of the coefficients in the units of the data, shape (p,)."""
-        return self.unscale(self.beta)
+        return self.unscale(self.beta).copy()
 
     def unscale(self, beta: F64) -> F64:
         """From scaled coefficients to those of the data; infinite where they overflow."""

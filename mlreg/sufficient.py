@@ -105,10 +105,11 @@ class SufficientStatistics:
         new = SufficientStatistics()
         new.design, carry = design, LinearLikelihood.from_source(source).summary
         self._check_same(new)
-        self.design, i = self.design or design, 0
-        while i < len(self._parts) and (before := self._parts[i]) is not None:
-            self._parts[i], carry, i = None, before + carry, i + 1
-        self._parts[i : i + 1] = [carry]
+        parts, i = list(self._parts), 0  # its own: a copy of these statistics keeps the old one
+        while i < len(parts) and (before := parts[i]) is not None:
+            parts[i], carry, i = None, before + carry, i + 1
+        parts[i : i + 1] = [carry]
+        self.design, self._parts = self.design or design, parts
         return self
 
     def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mlreg as ml
 from mlreg.likelihood import gaussian
-from mlreg.likelihood.blocks import ArraySource
+from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.verify import laws
 from mlreg.verify.exact import least_squares
 from mlreg.verify.strategies import dependent_designs, designs, exact_ols, frequency_weights
@@ -652,3 +652,21 @@ def test_a_source_is_counted_and_not_asked():
 def test_saving_to_a_folder_is_refused(tmp_path):
     with pytest.raises(ml.InvalidInput, match="is a folder"):
         ml.fit(x, Y).save(tmp_path)
+
+
+@pytest.mark.parametrize(("n", "size"), [(5000, 50), (5000, 1000), (60_000, 100)])
+def test_a_source_may_use_its_arrays_again(n, size):
+    class Reused:
+        names, n_rows, rereadable = ("Intercept", "x"), None, True
+
+        def blocks(self, rows=None, rng=None):
+            bx, by = np.empty((size, 2)), np.empty(size)
+            for start in range(0, n, size):
+                bx[:], by[:] = X[start : start + size], y[start : start + size]
+                yield Block(bx, by)
+
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.ones(n), rng.normal(size=n)])
+    y = X @ [1, 2] + rng.normal(size=n)
+    found, want = ml.fit(Reused()), ml.fit(X, y, intercept=False)
+    assert (np.abs(found.params - want.params) <= 1e-9 * want.std_errors).all()

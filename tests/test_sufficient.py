@@ -1,5 +1,6 @@
 """Sufficient statistics: every fit from them is the fit of the rows."""
 
+import copy
 import json
 import math
 from itertools import combinations, pairwise
@@ -106,6 +107,12 @@ def test_many_small_updates_round_as_little_as_a_tree_of_them():
     assert total.triangle.epsilon <= (one + merged) * 2.0**-53
     laws.blocks_do_not_matter(ml.fit(total), ml.fit(X, Y))
     assert (total._known.first == [1, *X[0]]).all()  # the oldest
+
+
+def test_a_copy_stays_as_it_is():
+    total = ml.SufficientStatistics().update(X[:1000], Y[:1000])
+    other = copy.copy(total).update(X[1000:], Y[1000:])
+    assert (total.n_rows, other.n_rows) == (1000, 3000)
 
 
 def test_saved_statistics_are_exact_and_small(tmp_path):

@@ -16,12 +16,14 @@ BUFFER_BYTES = 1 << 26
 def coalesce(blocks: Iterable[Block], least: int) -> Iterator[Block]:
     """The same rows in blocks of at least that many, but for the last; none is cut."""
     held: list[Block] = []
+    n = 0
     for block in blocks:
         if len(block.y):
             held.append(block)
-        if sum(len(b.y) for b in held) >= least:
+            n += len(block.y)
+        if n >= least:
             yield _join(held)
-            held = []
+            held, n = [], 0
     if held:
         yield _join(held)
 

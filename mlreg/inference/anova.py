@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
 from mlreg.inference.intervals import f_test
-from mlreg.linalg.triangle import select
+from mlreg.linalg.triangle import scale_columns, select
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
@@ -144,11 +144,11 @@ def _same_columns(smaller: "Fit", larger: "Fit") -> bool:
         kept = _kept(fit)
         parts.append(select(fit.R, [*(kept.index(name) for name in names), len(kept)]))
     a, b = parts
-    if (a.exponent != b.exponent).any():
-        return False
-    lengths = np.linalg.norm(a.R, axis=0)
+    exponent = np.maximum(a.exponent, b.exponent)
+    A, B = (scale_columns(t.R, t.exponent - exponent) for t in parts)
+    lengths = np.linalg.norm(A, axis=0)
     slack = 4 * (a.epsilon + b.epsilon) * np.outer(lengths, lengths)
-    return bool((np.abs(a.R.T @ a.R - b.R.T @ b.R) <= slack).all())
+    return bool((np.abs(A.T @ A - B.T @ B) <= slack).all())
 
 
 def _kept(fit: "Fit") -> list[str]:

@@ -161,7 +161,8 @@ class Source(Protocol):
     Notes
     -----
     A source that says ``checked = True`` is trusted: its blocks are float64 and
-    finite, and its weights positive. Others are looked at, block by block.
+    finite, its weights positive, and its arrays are not overwritten later. Others are looked at
+    and copied, block by block.
     """
 
     names: tuple[str, ...]

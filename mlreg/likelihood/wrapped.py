@@ -44,7 +44,10 @@ class CheckedSource:
         except InvalidInput as error:
             raise InvalidInput(f"in the source's block from row {at} on: {error}") from error
         (checked,) = part.blocks(size=block.X.shape[0])
-        return checked
+        # a copy: the source may use its arrays again, and blocks are kept for a while
+        fields = (checked.X, checked.y, checked.frequency, checked.precision)
+        xp = namespace(checked.X)
+        return Block(*(None if a is None else xp.asarray(a, copy=True) for a in fields))
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None

@@ -173,7 +173,8 @@ class _Gram:
         with np.errstate(all="ignore"):
             least = eigenvalue_bound(_unit(G)[0])
             if least >= LEAST:
-                self._trusted = squares * (least / LEAST)
+                # finite, for then no infinity passes
+                self._trusted = np.minimum(squares * (least / LEAST), np.finfo(np.float64).max)
         return least >= LEAST
 
     def triangle(self) -> Triangle:

@@ -61,3 +61,14 @@ def test_weighted_fits_are_those_of_repeated_rows():
 def test_what_cannot_be_compared_is_refused(fits, message):
     with pytest.raises(ml.InvalidInput, match=message):
         ml.anova(*fits())
+
+
+def test_one_of_the_fits_may_be_in_extreme_units():
+    rng = np.random.default_rng(0)
+    x1, x2 = rng.normal(size=(2, 200))
+    y = 1 + x1 + rng.normal(size=200)
+    small, *large = (
+        ml.fit(X, y) for X in (x1[:, None], *(np.column_stack([x1, u * x2]) for u in (1.0, 1e40)))
+    )
+    one, other = (ml.anova(small, fit) for fit in large)
+    assert other.f_statistic[1] == pytest.approx(one.f_statistic[1], rel=1e-9)

@@ -160,6 +160,21 @@ def test_a_block_that_breaks_the_condition_changes_nothing(monkeypatch):
     assert of(blocks[0]).epsilon < slow.epsilon
 
 
+@pytest.mark.parametrize("power", [149, 150, 151, 153])
+def test_squares_beyond_floating_point_are_folded_otherwise(power):
+    rng = np.random.default_rng(0)
+    A = np.column_stack([np.ones(3000), rng.standard_normal((3000, 2))])
+    A[1000:2000, 2] *= 10.0**power
+    A[2000:, 2] *= 10.0 ** (power + 3)
+    triangle = fold(np.split(A, 3), 3)
+    assert np.isfinite(triangle.R).all()
+    scaled = A * [1.0, 1.0, 10.0 ** -(power + 3)]
+    R = scale_columns(triangle.R, triangle.exponent) * [1.0, 1.0, 10.0 ** -(power + 3)]
+    lengths = np.linalg.norm(scaled, axis=0)
+    allowed = (2 * triangle.epsilon + 3000 * U) * np.outer(lengths, lengths)
+    assert (np.abs(R.T @ R - scaled.T @ scaled) <= allowed).all()
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.floats(0, 8), st.booleans())
 def test_what_is_not_looked_at_again_is_well_conditioned(seed, k, log_condition, centre):
     """Whether the condition is looked at or not, a Gram matrix that is accepted has it."""
