@@ -378,8 +378,8 @@ class ArraySource:
         if self.intercept:
             ones = xp.ones((X.shape[0], 1), dtype=xp.float64, device=device(X))
             X = xp.concat([ones, X], axis=1)
-        weights = {kind: pick(w) for kind, w in self._weights.items()}
-        return Block(X, y, **weights, Z=pick(self._Z))
+        picked = {kind: pick(w) for kind, w in self._weights.items()}
+        return Block(X, y, **picked, Z=pick(self._Z))
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
