@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import mlreg as ml
 from mlreg.data.levels import WholeColumns
 from mlreg.errors import InvalidInput, MlregError
+from mlreg.likelihood.transform import TRANSFORMS
 
 __all__ = ["main"]
 
@@ -84,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=["raise", "drop"],
         default="raise",
         help="rows with missing values (default: raise)",
+    )
+    data.add_argument(
+        "--transform",
+        choices=list(TRANSFORMS),
+        help="fit this transform of the response; likelihood, AIC and BIC stay those of the "
+        "response itself",
     )
     data.add_argument("--json", action="store_true", help="print JSON for machines")
 
@@ -164,7 +171,8 @@ def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
     if formula is None:
         raise InvalidInput(f'a formula is needed, such as: mlreg fit {name} "y ~ x1 + x2"')
     options = {
-        k: getattr(arguments, k) for k in ("frequency_weights", "precision_weights", "missing")
+        k: getattr(arguments, k)
+        for k in ("frequency_weights", "precision_weights", "missing", "transform")
     }
     one_pass = getattr(arguments, "optimizer", "exact") == "exact"
     if data is name and (one_pass or not Path(name).is_file()):
@@ -231,6 +239,7 @@ def _fit_fields(fit: Any, level: float) -> dict[str, Any]:
     return {
         "mlreg": ml.__version__,
         "optimizer": fit.optimizer,
+        "transform": None if fit.design.transform is None else fit.design.transform.name,
         "status": {"code": fit.status.code, "message": fit.status.message},
         "certificate": _certificate_fields(fit.certificate),
         "n_rows": fit.n_rows,

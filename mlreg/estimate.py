@@ -31,11 +31,16 @@ __all__ = ["Fit", "load"]
 
 F64 = NDArray[np.float64]
 FORMAT, VERSION = "mlreg.Fit", 1
+Of = Literal["median", "mean", "transformed"]
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A fitted linear model with Gaussian noise.
+
+    Where the response has a transform, ``design.transform``, it is the y of everything here but
+    the likelihood (`nll`, `log_likelihood`, `aic`, `bic`), which is that of the response itself,
+    and of `predict`, which comes back to it.
 
     Coefficients that were left out as dependent (``rank_deficient="drop"``) are
     NaN, and everything else is as if their columns had not been there.
@@ -64,6 +69,8 @@ class Fit:
         Passes over the data.
     n_missing : int
         Rows that were left out for missing values.
+    log_jacobian : float
+        Sum of log g'(y) over the observations, for a response transformed by g.
     """
 
     solution: Solution
@@ -77,6 +84,7 @@ class Fit:
     optimizer: str
     reads: int
     n_missing: int = 0
+    log_jacobian: float = 0.0
 
     @property
     def R(self) -> Triangle:
@@ -125,11 +133,14 @@ class Fit:
 
     @property
     def nll(self) -> float:
-        """NLL of Eq. (1.4) at (params, sigma), Eq. (2.9); −inf for a perfect fit, where σ̂ = 0."""
+        """NLL of Eq. (1.4) at (params, sigma), Eq. (2.9); −inf for a perfect fit, where σ̂ = 0.
+
+        Of a response that is transformed by g it is that of g(y) less the sum of log g'(y).
+        """
         if self.status.code == "perfect-fit":
             return -math.inf
         each = 0.5 * math.log(2 * math.pi) + float(self.solution.theta[-1]) + 0.5
-        return self.n_rows * each - 0.5 * self.log_precision
+        return self.n_rows * each - 0.5 * self.log_precision - self.log_jacobian
 
     @property
     def log_likelihood(self) -> float:
@@ -148,7 +159,10 @@ class Fit:
 
     @property
     def r_squared(self) -> float:
-        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero."""
+        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero.
+
+        Of a transformed response, on its own scale: it does not compare with that of another.
+        """
         total = self._total_norm
         if total <= self.R.epsilon * self.least_squares.norm_y:
             return math.nan  # the response is constant: there is nothing to explain
@@ -238,18 +252,25 @@ class Fit:
     # Predictions
 
     @overload
-    def predict(self, X_new: Any) -> F64: ...
+    def predict(self, X_new: Any, *, of: Of = "median") -> F64: ...
     @overload
     def predict(
-        self, X_new: Any, interval: Literal["mean", "prediction"], level: float = 0.95
+        self,
+        X_new: Any,
+        interval: Literal["mean", "prediction"],
+        level: float = 0.95,
+        of: Of = "median",
     ) -> Prediction: ...
     def predict(
         self,
         X_new: Any,
         interval: Literal["mean", "prediction"] | None = None,
         level: float = 0.95,
+        of: Of = "median",
     ) -> F64 | Prediction:
         """Mean of the response at new rows, Eq. (6.1), and limits for it.
+
+        The mean is the median too, unless the response is transformed.
 
         Parameters
         ----------
@@ -257,10 +278,14 @@ class Fit:
             The columns that the model was fitted with, without the intercept;
             matched by name where it had names. One row may be one-dimensional.
         interval : "mean" or "prediction", optional
-            Limits for the expected response, or for a new observation (of
-            precision one).
+            Limits for what ``of`` says, or for a new observation (of precision one). Those of a
+            transformed response are transformed back, which keeps their level; only the mean
+            then has no such limits, and is refused.
         level : float
             Probability that the interval covers it.
+        of : "median", "mean" or "transformed"
+            Of a transformed response: its median, which is Xβ transformed back; its mean, at the
+            MLE of sigma; or Xβ, on the scale of the model.
 
         Returns
         -------
@@ -270,7 +295,8 @@ class Fit:
         Raises
         ------
         InvalidInput
-            Columns missing, NaN, or categories that the fit has not seen.
+            Columns missing, NaN, or categories that the fit has not seen; limits for the mean of
+            a transformed response.
 
         Warns
         -----
@@ -279,22 +305,42 @@ class Fit:
         """
         if interval not in (None, "mean", "prediction"):
             raise InvalidInput(f"interval must be None, 'mean' or 'prediction', not {interval!r}")
+        if of not in ("median", "mean", "transformed"):
+            raise InvalidInput(f"of must be 'median', 'mean' or 'transformed', not {of!r}")
+        transform = None if of == "transformed" else self.design.transform
+        if transform is not None and (interval, of) == ("mean", "mean"):
+            raise InvalidInput(
+                "limits for the mean of a transformed response are not those of the model "
+                "transformed back: take of='median', or of='transformed'"
+            )
         rows = self.design.matrix(X_new)
         self._check_dependence(rows)
         kept = rows[:, list(self.rank_report.kept)]
-        mean = kept @ self.solution.theta[:-1]
+        mean = centre = kept @ self.solution.theta[:-1]
+        if transform is not None:
+            centre = np.asarray(
+                transform.mean(mean, self.sigma, self.solution.noise)
+                if of == "mean"
+                else transform.inverse(mean)
+            )
         if interval is None:
-            return mean
+            return centre
         half = leverage_root(self.R, kept)
         if interval == "prediction":
             half = np.hypot(half, 1.0)
         half = (
             half * t_quantile(level, self.df_resid) * np.ldexp(self._s, self.least_squares.scale_y)
         )
-        return Prediction(mean, mean - half, mean + half)
+        lower, upper = mean - half, mean + half
+        if transform is not None:
+            lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))
+        return Prediction(centre, lower, upper)
 
     def fitted_values(self) -> F64:
-        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,)."""
+        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,).
+
+        On the scale of the model, where the response is transformed, as the residuals are.
+        """
         return np.concatenate([mean for mean, _ in self._rows()])
 
     def residuals(self) -> F64:
@@ -411,6 +457,7 @@ def load(path: str | os.PathLike[str]) -> Fit:
         Not such a file, or one of another version.
     """
     d = read(path, FORMAT, VERSION)
+    d.setdefault("log_jacobian", 0.0)  # older files know of no transform
     try:
         return _restore(d)
     except (KeyError, TypeError, ValueError) as error:

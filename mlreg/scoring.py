@@ -243,6 +243,7 @@ class Whitened:
             roundings = (longest + blocks + p + 16) * U
             through = np.append(np.abs(self.inverse).T @ size_x, size_v) * roundings
             total = self.n * (gamma + self.log_unit) - 0.5 * self.likelihood.log_precision
+            total -= self.likelihood.log_jacobian
             return Point(
                 beta=beta,
                 gamma=gamma,

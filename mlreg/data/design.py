@@ -12,6 +12,7 @@ from mlreg.data.columns import as_number
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.table import Table, as_table, is_tabular, raw_array, suggest
 from mlreg.errors import InvalidInput
+from mlreg.likelihood.transform import Transform, as_transform
 
 __all__ = ["ArrayDesign", "Design", "design_from_dict"]
 
@@ -29,6 +30,8 @@ class Design(Protocol):
         Whether the first column is the intercept.
     response : str
         Name of the response.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     @property
@@ -41,6 +44,10 @@ class Design(Protocol):
 
     @property
     def response(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def transform(self) -> Transform | None:  # noqa: D102
         ...
 
     def matrix(self, X_new: Any) -> F64:
@@ -64,11 +71,14 @@ class ArrayDesign:
         Whether there is a column of ones before the others.
     response : str
         Name of the response.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     names: tuple[str, ...]
     intercept: bool
     response: str = "y"
+    transform: Transform | None = None
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design matrix for new data, the intercept as a column of ones, Eq. (6.2).
@@ -118,6 +128,7 @@ class ArrayDesign:
             "names": list(self.names),
             "intercept": self.intercept,
             "response": self.response,
+            "transform": None if self.transform is None else self.transform.name,
         }
 
 
@@ -163,7 +174,10 @@ def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     kind = d.get("kind")
     try:
         if kind == "array":
-            return ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
+            transform = as_transform(d.get("transform"))
+            return ArrayDesign(
+                tuple(d["names"]), bool(d["intercept"]), str(d["response"]), transform
+            )
         if kind == "formula":
             return FormulaDesign.from_dict(d)
     except (KeyError, TypeError) as error:

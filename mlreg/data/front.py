@@ -10,6 +10,7 @@ from mlreg.data.sources import build_source, build_source_from_formula
 from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import ArraySource, Source
+from mlreg.likelihood.transform import Transform, as_transform
 from mlreg.likelihood.wrapped import CheckedSource
 
 __all__ = ["source_of"]
@@ -23,6 +24,7 @@ def source_of(
     weights: dict[str, Any],
     missing: str,
     progress: bool | None = None,
+    transform: Transform | str | None = None,
 ) -> tuple[Source, Design]:
     """The rows of any form of data that `mlreg.fit` takes, and the design behind them."""
     if isinstance(X, str):
@@ -34,12 +36,15 @@ def source_of(
                 "('- 1' for none): leave out intercept= and names="
             )
         if isinstance(y, LazyTable):
-            streamed = StreamedSource(y, X, missing=missing, progress=progress, **weights)
+            streamed = StreamedSource(
+                y, X, missing=missing, progress=progress, transform=transform, **weights
+            )
             return streamed, streamed.design
-        return build_source_from_formula(X, y, missing=missing, **weights)
+        return build_source_from_formula(X, y, missing=missing, transform=transform, **weights)
     if hasattr(X, "blocks") and isinstance(X, Source):  # the second test alone takes its time
         gaps = None if missing == "raise" else missing
         fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
+        fixed["transform"] = transform
         given = [n for n, v in fixed.items()
                  if v is not None]  # fmt: skip
         if given:
@@ -47,7 +52,8 @@ def source_of(
         if isinstance(X, StreamedSource):
             return X, X.design
         source = X if isinstance(X, ArraySource) else CheckedSource(X)
-        return source, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
+        known = as_transform(getattr(X, "transform", None))
+        return source, ArrayDesign(tuple(X.names), intercept=False, response="y", transform=known)
     if y is None or isinstance(y, str) or isinstance(X, LazyTable):
         raise InvalidInput(
             "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
@@ -56,5 +62,12 @@ def source_of(
     if not isinstance(use_intercept, (bool, np.bool_)):
         raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
     return build_source(
-        X, y, intercept=bool(use_intercept), names=names, missing=missing, check=False, **weights
+        X,
+        y,
+        intercept=bool(use_intercept),
+        names=names,
+        missing=missing,
+        transform=transform,
+        check=False,
+        **weights,
     )

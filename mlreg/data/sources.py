@@ -14,6 +14,7 @@ from mlreg.data.names import columns_of, parse, require_formulaic
 from mlreg.data.table import Table, as_table, is_frame
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
+from mlreg.likelihood.transform import Transform
 
 __all__ = ["build_source", "build_source_from_formula"]
 
@@ -29,6 +30,7 @@ def build_source(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: str = "raise",
+    transform: Transform | str | None = None,
     check: bool = True,
 ) -> tuple[ArraySource, ArrayDesign]:
     """Make a source of arrays or dataframes, which are referred to and not copied.
@@ -48,6 +50,8 @@ def build_source(
         which is then no regressor.
     missing : {"raise", "drop"}
         What to do with rows that have NaN in X or y. Infinity always raises.
+    transform : str or Transform, optional
+        Of the response, as for `ArraySource`.
     check : bool
         As for `ArraySource`.
 
@@ -96,9 +100,10 @@ def build_source(
         rows=rows,
         response=response,
         left_out=0 if rows is None else len(b) - len(rows),
+        transform=transform,
         check=check,
     )
-    return source, ArrayDesign(source.names, bool(intercept), response)
+    return source, ArrayDesign(source.names, bool(intercept), response, source.transform)
 
 
 def build_source_from_formula(
@@ -108,6 +113,7 @@ def build_source_from_formula(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: str = "raise",
+    transform: Transform | str | None = None,
 ) -> tuple[ArraySource, FormulaDesign]:
     """Make a source of a formula and a table.
 
@@ -121,6 +127,8 @@ def build_source_from_formula(
         Weights of the rows, or the name of a column that holds them.
     missing : {"raise", "drop"}
         What to do with rows that lack a value in a column that the formula uses.
+    transform : str or Transform, optional
+        Of the response; a formula says it itself by ``log(y) ~ x``.
 
     Returns
     -------
@@ -146,7 +154,7 @@ def build_source_from_formula(
     precision = _weights(_named(precision_weights, table), "precision", table.n_rows)
     spoken_for = {w for w in (frequency_weights, precision_weights) if isinstance(w, str)}
     # A dot in the formula stands for every column but the weights.
-    parsed = parse(formula, [name for name in table.columns if name not in spoken_for])
+    parsed = parse(formula, [n for n in table.columns if n not in spoken_for], transform)
     available = list(table.columns)
     used = [
         *columns_of(parsed.response, available, formula),
@@ -177,6 +185,7 @@ def build_source_from_formula(
         frequency=None if frequency is None else frequency[rows],
         precision=None if precision is None else precision[rows],
         response=design.response,
+        transform=design.transform,
         left_out=int(np.any(list(gaps.values()), axis=0).sum()) if gaps else 0,
     )
     return source, design

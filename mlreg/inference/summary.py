@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlreg.likelihood.transform import label
+
 if TYPE_CHECKING:  # the fit calls this module, not the other way round
     from mlreg.estimate import Fit
 
@@ -32,9 +34,13 @@ def summary(fit: "Fit", level: float) -> str:
     if fit.constant and fit.constant > 0:
         kept = [fit.names[j] for j in fit.rank_report.kept]
         centred = f" (centred: {kept[fit.constant]} is constant)"
+    of_y = ""
+    if fit.design.transform is not None:
+        of_y = f"; the likelihood is that of {fit.design.response}, by the Jacobian"
     weighted = "" if fit.R.n_rows == fit.n_rows else f" in {fit.R.n_rows} weighted rows"
     lines = [
-        f"Gaussian linear model of {fit.design.response}, fitted by {fit.optimizer}",
+        f"Gaussian linear model of {label(fit.design.transform, fit.design.response)}, fitted by "
+        f"{fit.optimizer}{of_y}",
         f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients, "
         f"{fit.df_resid} residual degrees of freedom",
         str(fit.status),
