@@ -339,12 +339,15 @@ class Fit:
     def fitted_values(self) -> F64:
         """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,).
 
-        On the scale of the model, where the response is transformed, as the residuals are.
+        Of a transformed response, on the scale of the model.
         """
         return np.concatenate([mean for mean, _ in self._rows()])
 
     def residuals(self) -> F64:
-        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,)."""
+        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,).
+
+        Of a transformed response, on the scale of the model.
+        """
         return np.concatenate([y - mean for mean, y in self._rows()])
 
     # Reports

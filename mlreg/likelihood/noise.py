@@ -41,6 +41,11 @@ class Noise(Protocol):
     fisher : tuple of float
         Fisher information at σ = 1 of one observation, in (location, log scale):
         E[ψ²], E[ψ(zψ − 1)], E[(zψ − 1)²], Eq. (3.6).
+
+    Notes
+    -----
+    A noise may also have a method ``mgf(s)``, E exp(s·ε), infinite where that does not exist. The
+    mean of a transformed response is made of it, and refused without it.
     """
 
     smooth: ClassVar[bool]
@@ -75,9 +80,6 @@ class Noise(Protocol):
     def sample(self, size: int | tuple[int, ...], rng: np.random.Generator) -> Any:
         """Independent draws of ε, as a NumPy array."""
         ...
-
-    # A noise may also have  mgf(s): E exp(s·ε), infinite where that does not exist. The mean of a
-    # transformed response is made of it.
 
 
 @dataclass(frozen=True)

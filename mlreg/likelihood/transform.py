@@ -53,7 +53,7 @@ class Log:
     name : str
         "log", "log2" or "log10".
     lower : float
-        The least number that is too small for it; minus infinity where there is none.
+        Only numbers above it have a transform; minus infinity where all have.
 
     Examples
     --------
@@ -179,8 +179,9 @@ class Arcsinh:
     def log_slope(self, t: Array) -> Array:
         """log g'(y) as a function of t: −log cosh t."""
         xp, t = _real(t)
-        size = xp.abs(t)  # cosh itself would overflow
-        return -size - xp.log1p(0.5 * xp.expm1(-2 * size))
+        size = xp.abs(t)
+        half = xp.sinh(0.5 * xp.where(size < 20, size, 0 * xp.sign(t)))  # cosh t is 1 + 2 half²
+        return xp.where(size < 20, -xp.log1p(2 * half * half), math.log(2) - size)
 
     def mean(self, mu: Array, sigma: Array, noise: "Noise") -> Array:
         """E y of t = mu + sigma·ε: (exp(mu)·M(sigma) − exp(−mu)·M(−sigma))/2; as of `Log`."""

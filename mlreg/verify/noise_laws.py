@@ -248,7 +248,7 @@ def mgf_is_mean_exponential(noise: Noise, slopes: F64 = SLOPES) -> Any:
             value = _density(noise, z, s)[0]  # and what the rounding of its exponent makes of it
             return [value, value * (1 + abs(s * z[0]) + abs(noise.rho(z)[0])) if value else 0.0]
 
-        (found, size), error = _integral(parts, *_support(noise, s), 1e-15 * stated + 1e-300)
+        (found, size), error = _integral(parts, *_support(noise, s), 1e-15 * abs(stated) + 1e-300)
         ratios.append(ratio_of(found - stated, error + ROUNDINGS * size))
     return ratios
 
