@@ -214,9 +214,7 @@ def as_transform(value: Any) -> Transform | None:
     if isinstance(value, str) and value in TRANSFORMS:
         return TRANSFORMS[value]
     known = ", ".join(map(repr, TRANSFORMS))
-    why = ""
-    if isinstance(value, str) and value.removeprefix("np.") in ("sqrt", "square", "exp", "logit"):
-        why = "; others do not take their interval to all real numbers, or not one to one"
+    why = ": a root is never negative, and noise may be" if value == "sqrt" else ""
     raise InvalidInput(f"transform must be one of {known}, not {value!r}{why}")
 
 
