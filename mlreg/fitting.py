@@ -178,7 +178,9 @@ def fit(
         full, design = _of_statistics(X, columns, intercept, fixed)
         source = full.source
     else:
-        source, design = source_of(X, y, intercept, names, weights, missing, progress, transform)
+        source, design = source_of(
+            X, y, intercept, names, weights, missing, progress, transform=transform
+        )
         watch = shown(progress, not isinstance(source, ArraySource))
         full = LinearLikelihood.from_source(WatchedSource(source) if watch else source, noise)
     report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
@@ -222,7 +224,9 @@ def _of_statistics(
     kept = tuple(likelihood.source.names)
     if stats.design is not None and kept == stats.names:
         return likelihood, stats.design
-    return likelihood, ArrayDesign(kept, "Intercept" in kept, stats.response, stats.transform)
+    return likelihood, ArrayDesign(
+        kept, "Intercept" in kept, stats.response, transform=stats.transform
+    )
 
 
 def _warn(result: Fit, report: RankReport, exact: bool) -> None:

@@ -1,7 +1,7 @@
 """What a fit remembers of its design, so as to build rows of it from new data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +30,8 @@ class Design(Protocol):
         Whether the first column is the intercept.
     response : str
         Name of the response.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
     transform : Transform or None
         Of the response: the model is linear in ``transform.forward(response)``.
     """
@@ -48,6 +50,10 @@ class Design(Protocol):
 
     @property
     def transform(self) -> Transform | None:  # noqa: D102
+        ...
+
+    @property
+    def scale(self) -> "Design | None":  # noqa: D102
         ...
 
     def matrix(self, X_new: Any) -> F64:
@@ -71,6 +77,8 @@ class ArrayDesign:
         Whether there is a column of ones before the others.
     response : str
         Name of the response.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
     transform : Transform or None
         Of the response: the model is linear in ``transform.forward(response)``.
     """
@@ -78,6 +86,7 @@ class ArrayDesign:
     names: tuple[str, ...]
     intercept: bool
     response: str = "y"
+    scale: Any = None
     transform: Transform | None = None
 
     def matrix(self, X_new: Any) -> F64:
@@ -128,6 +137,7 @@ class ArrayDesign:
             "names": list(self.names),
             "intercept": self.intercept,
             "response": self.response,
+            "scale": None if self.scale is None else self.scale.to_dict(),
             "transform": None if self.transform is None else self.transform.name,
         }
 
@@ -163,6 +173,10 @@ def refuse_nonfinite(a: Array, names: tuple[str, ...]) -> None:
         )
 
 
+def _scale_from_dict(d: Mapping[str, Any]) -> Any:
+    return None if d.get("scale") is None else design_from_dict(d["scale"])
+
+
 def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     """Restore a design from its `to_dict`.
 
@@ -174,12 +188,11 @@ def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     kind = d.get("kind")
     try:
         if kind == "array":
+            design = ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
             transform = as_transform(d.get("transform"))
-            return ArrayDesign(
-                tuple(d["names"]), bool(d["intercept"]), str(d["response"]), transform
-            )
+            return replace(design, scale=_scale_from_dict(d), transform=transform)
         if kind == "formula":
-            return FormulaDesign.from_dict(d)
+            return replace(FormulaDesign.from_dict(d), scale=_scale_from_dict(d))
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the saved design is damaged: {error!r}") from error
     raise InvalidInput(

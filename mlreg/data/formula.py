@@ -54,6 +54,8 @@ class FormulaDesign:
     row_bound : tuple of str
         Columns of the design that are no function of their own row alone,
         such as ``x - np.mean(x)``; they cannot be built for new data.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
     transform : Transform or None
         Of the response: the model is linear in ``transform.forward(response)``.
     """
@@ -66,6 +68,7 @@ class FormulaDesign:
     transforms: dict[str, Any]
     encoders: dict[str, Any]
     row_bound: tuple[str, ...] = ()
+    scale: Any = None
     transform: Transform | None = None
 
     def matrix(self, X_new: Any) -> F64:
@@ -139,6 +142,7 @@ class FormulaDesign:
             "transforms": encode(self.transforms, what),
             "encoders": encode(self.encoders, what),
             "row_bound": list(self.row_bound),
+            "scale": None if self.scale is None else self.scale.to_dict(),
             "transform": None if self.transform is None else self.transform.name,
         }
 

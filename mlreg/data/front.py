@@ -1,11 +1,13 @@
 """The front door for data in any form: arrays, a formula and a table, a design already built."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.lazy import LazyTable
+from mlreg.data.scaled import ScaledSource
 from mlreg.data.sources import build_source, build_source_from_formula
 from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput
@@ -24,6 +26,7 @@ def source_of(
     weights: dict[str, Any],
     missing: str,
     progress: bool | None = None,
+    scale: Any = None,
     transform: Transform | str | None = None,
 ) -> tuple[Source, Design]:
     """The rows of any form of data that `mlreg.fit` takes, and the design behind them."""
@@ -39,21 +42,30 @@ def source_of(
             streamed = StreamedSource(
                 y, X, missing=missing, progress=progress, transform=transform, **weights
             )
-            return streamed, streamed.design
-        return build_source_from_formula(X, y, missing=missing, transform=transform, **weights)
+            if scale is None:
+                return streamed, streamed.design
+            both = ScaledSource(streamed, y, scale, progress, weights)
+            return both, both.design
+        return build_source_from_formula(
+            X, y, scale=scale, missing=missing, transform=transform, **weights
+        )
     if hasattr(X, "blocks") and isinstance(X, Source):  # the second test alone takes its time
         gaps = None if missing == "raise" else missing
-        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
-        fixed["transform"] = transform
-        given = [n for n, v in fixed.items()
-                 if v is not None]  # fmt: skip
+        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, "scale": scale}
+        fixed |= {"transform": transform, **weights}
+        given = [n for n, v in fixed.items() if v is not None]
         if given:
             raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
         if isinstance(X, StreamedSource):
             return X, X.design
         source = X if isinstance(X, ArraySource) else CheckedSource(X)
-        known = as_transform(getattr(X, "transform", None))
-        return source, ArrayDesign(tuple(X.names), intercept=False, response="y", transform=known)
+        design = ArrayDesign(
+            tuple(X.names), False, transform=as_transform(getattr(X, "transform", None))
+        )
+        if scale_names := tuple(getattr(X, "scale_names", ())):
+            of_scale = ArrayDesign(names=scale_names, intercept=False)
+            return source, replace(design, scale=of_scale)
+        return source, design
     if y is None or isinstance(y, str) or isinstance(X, LazyTable):
         raise InvalidInput(
             "a response is needed, as numbers or by a formula: (X, y), or ('y ~ x', data)"
@@ -61,13 +73,6 @@ def source_of(
     use_intercept = True if intercept is None else intercept
     if not isinstance(use_intercept, (bool, np.bool_)):
         raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
-    return build_source(
-        X,
-        y,
-        intercept=bool(use_intercept),
-        names=names,
-        missing=missing,
-        transform=transform,
-        check=False,
-        **weights,
-    )
+    fixed = {"intercept": bool(use_intercept), "names": names, "scale": scale}
+    fixed |= {"transform": transform}
+    return build_source(X, y, missing=missing, check=False, **fixed, **weights)

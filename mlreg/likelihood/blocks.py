@@ -113,12 +113,15 @@ class Block:
         Whole numbers: the row stands for that many equal rows.
     precision : array, shape (m,), optional
         Positive: the row's noise variance is sigma**2 / precision.
+    Z : array, shape (m, q), optional
+        Rows of the scale design: log sigma of a row is z'gamma. Without it, it is one gamma.
     """
 
     X: Array
     y: Array
     frequency: Array | None = None
     precision: Array | None = None
+    Z: Array | None = None
 
 
 class PiecedBlock(Block):
@@ -131,10 +134,14 @@ class PiecedBlock(Block):
     """
 
     def __init__(
-        self, pieces: Pieces, frequency: Array | None = None, precision: Array | None = None
+        self,
+        pieces: Pieces,
+        frequency: Array | None = None,
+        precision: Array | None = None,
+        Z: Array | None = None,
     ) -> None:
         vars(self).update(
-            pieces=pieces, y=pieces.parts[-1], frequency=frequency, precision=precision
+            pieces=pieces, y=pieces.parts[-1], frequency=frequency, precision=precision, Z=Z
         )
 
     pieces: Pieces
@@ -161,6 +168,9 @@ class Source(Protocol):
 
     Notes
     -----
+    A source whose noise scale differs from row to row has a ``Z`` in each block, and their q
+    columns are called ``scale_names``, a tuple of str; it is empty, or not there, otherwise.
+
     A source that says ``checked = True`` is trusted: its blocks are float64 and
     finite, its weights positive, and its arrays are not overwritten later. Others are looked at
     and copied, block by block.
@@ -196,6 +206,10 @@ class ArraySource:
         Names of the columns of X; ``x1``, ``x2``, ... by default.
     frequency, precision : array, shape (n,), optional
         Weights (see `Block`). A row of weight zero is left out.
+    scale : array, shape (n, q), optional
+        Scale design, its column of ones included (see `Block`).
+    scale_names : sequence of str, optional
+        Names of its columns; ``z1``, ``z2``, ... by default.
     rows : integer array, optional
         The rows to use, where not all of them are wanted.
     response : str
@@ -225,6 +239,8 @@ class ArraySource:
         names: Sequence[str] | None = None,
         frequency: Array | None = None,
         precision: Array | None = None,
+        scale: Array | None = None,
+        scale_names: Sequence[str] | None = None,
         rows: Any = None,
         response: str = "y",
         left_out: int = 0,
@@ -232,7 +248,7 @@ class ArraySource:
         check: bool = True,
     ) -> None:
         X, y = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in (X, y))
-        namespace(X, y, frequency, precision)  # an error where they are of different kinds
+        namespace(X, y, frequency, precision, scale)  # an error where they are of different kinds
         if X.ndim != 2:
             raise InvalidInput(f"X must have two dimensions, rows and columns; it has {X.ndim}")
         n, k = X.shape
@@ -258,6 +274,7 @@ class ArraySource:
                 f"two columns have the same name: {', '.join(map(repr, repeated))}; rename one"
             )
         self._X, self._y, self.response, self.left_out = X, y, response, left_out
+        self._Z, self.scale_names = _scale_design(scale, scale_names, n)
         self._weights = {"frequency": frequency, "precision": precision}
         self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
         self._check_weights()
@@ -312,7 +329,7 @@ class ArraySource:
         xp, size = self._xp, max(BLOCK_ROWS, BLOCK_NUMBERS // max(1, self._X.shape[1]))
         for start in range(0, self._X.shape[0], size):
             self._look_at(as_float(xp, self._X[start : min(start + size, self._X.shape[0]), ...]))
-        self._look_at(as_float(xp, self._y))
+        self._look_at(as_float(xp, self._y), *([] if self._Z is None else [as_float(xp, self._Z)]))
         self._finite = True
 
     def _look_at(self, *arrays: Array) -> None:
@@ -327,12 +344,13 @@ class ArraySource:
 
     def _name_nonfinite(self) -> None:
         """Raise where a value is NaN or infinite; not where only a sum overflowed."""
-        names = (*self.names, self.response)
+        names = (*self.names, self.response, *(f"{name} of the scale" for name in self.scale_names))
         counts, nans = np.zeros(len(names), dtype=int), 0
         first = np.full(len(names), -1)
         at = 0
         for block in self.blocks():
-            values = np.column_stack([to_numpy(block.X), to_numpy(block.y)])
+            parts = [block.X, block.y, *([] if block.Z is None else [block.Z])]
+            values = np.column_stack([to_numpy(part) for part in parts])
             bad = ~np.isfinite(values)
             nans += int(np.isnan(values).sum())
             new = bad.any(axis=0) & (first < 0)
@@ -357,7 +375,8 @@ class ArraySource:
     def _block(self, rows: Any) -> Block:
         if is_numpy_array(self._X) and is_numpy_array(self._y):
             own, response = as_float(np, self._X[rows]), as_float(np, self._y[rows])
-            weights = (w if w is None else as_float(np, w[rows]) for w in self._weights.values())
+            rest = [*self._weights.values(), self._Z]
+            weights = (w if w is None else as_float(np, w[rows]) for w in rest)
             if self.intercept:
                 return PiecedBlock(Pieces([1.0, own, response]), *weights)
             return Block(own, response, *weights)
@@ -373,7 +392,8 @@ class ArraySource:
         if self.intercept:
             ones = xp.ones((X.shape[0], 1), dtype=xp.float64, device=device(X))
             X = xp.concat([ones, X], axis=1)
-        return Block(X, y, **{kind: pick(w) for kind, w in self._weights.items()})
+        picked = {kind: pick(w) for kind, w in self._weights.items()}
+        return Block(X, y, **picked, Z=pick(self._Z))
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None
@@ -391,7 +411,7 @@ class ArraySource:
             block = self._block(rows if order is None else order[rows])
             if not self._finite:
                 pieces = block.pieces.parts[1:] if isinstance(block, PiecedBlock) else [block.X]
-                self._look_at(*pieces, block.y)
+                self._look_at(*pieces, block.y, *([] if block.Z is None else [block.Z]))
             yield block
         self._finite = True
 
@@ -401,3 +421,22 @@ class ArraySource:
             self._check_finite()
         drawn = rng.integers(self._n_physical, size=size)
         return self._block(drawn if self._rows is None else self._rows[drawn])
+
+
+def _scale_design(
+    Z: Array | None, names: Sequence[str] | None, n: int
+) -> tuple[Array | None, tuple[str, ...]]:
+    """The scale design, looked at, and the names of its columns."""
+    if Z is None:
+        return None, ()
+    if Z.ndim != 2 or Z.shape[0] != n or not Z.shape[1]:
+        raise InvalidInput(
+            f"scale must have a row for each of the {n} rows, and columns; it is {tuple(Z.shape)}"
+        )
+    names = [f"z{j + 1}" for j in range(Z.shape[1])] if names is None else list(names)
+    if len(names) != Z.shape[1] or len(set(names)) != len(names):
+        raise InvalidInput(
+            f"scale_names must be {Z.shape[1]} different names, one for each column of the scale "
+            f"design; they are {', '.join(map(str, names))}"
+        )
+    return Z, tuple(map(str, names))

@@ -1,7 +1,8 @@
 """The NLL of y = Xβ + σ·ε for any noise, as sums over blocks of rows.
 
 A noise knows the density of z = (y − Xβ)/σ and two derivatives; the chain rule
-to θ = (β, γ), γ = log σ, is here and nowhere else. A row of precision w has the
+to θ = (β, γ) is here and nowhere else. γ is log σ; or, with a scale design Z, the
+coefficients of log σᵢ = zᵢᵀγ, which differs from row to row. A row of precision w has the
 scale σ/√w; a row of frequency k counts k times.
 """
 
@@ -26,6 +27,7 @@ from mlreg.likelihood.blocks import (
     to_numpy,
 )
 from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.likelihood.prior import NormalPrior
 from mlreg.likelihood.transform import as_transform
 from mlreg.likelihood.wrapped import CheckedSource, SelectedSource
 from mlreg.linalg.fold import fold
@@ -87,7 +89,7 @@ class Summary:
 
 
 class LinearLikelihood:
-    """Likelihood of a linear model, a function of θ = (β, log σ).
+    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = zᵢᵀγ.
 
     Parameters
     ----------
@@ -97,6 +99,11 @@ class LinearLikelihood:
         Responses, of the same array namespace.
     noise : Noise
         Density of the standardised residual.
+    scale : array, shape (n, q), optional
+        Scale design Z as given; without it the scale is the same in every row, and q = 1.
+    prior : NormalPrior, optional
+        What is believed of the coefficients beforehand. It is no part of `nll`; optimizers add
+        it, and find the mode of the posterior.
 
     Notes
     -----
@@ -114,30 +121,45 @@ class LinearLikelihood:
     2.8379
     """
 
-    def __init__(self, X: Array, y: Array, *, noise: Noise | None = None) -> None:
-        self._bind(ArraySource(X, y), noise)
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        *,
+        noise: Noise | None = None,
+        scale: Array | None = None,
+        prior: NormalPrior | None = None,
+    ) -> None:
+        self._bind(ArraySource(X, y, scale=scale), noise, prior)
 
     @classmethod
-    def from_source(cls, source: Source, noise: Noise | None = None) -> "LinearLikelihood":
+    def from_source(
+        cls, source: Source, noise: Noise | None = None, prior: NormalPrior | None = None
+    ) -> "LinearLikelihood":
         """Likelihood of the rows of a `Source`, with its weights."""
         self = cls.__new__(cls)
-        self._bind(source, noise)
+        self._bind(source, noise, prior)
         return self
 
     @classmethod
     def from_summary(
-        cls, source: Source, summary: Summary, noise: Noise | None = None
+        cls,
+        source: Source,
+        summary: Summary,
+        noise: Noise | None = None,
+        prior: NormalPrior | None = None,
     ) -> "LinearLikelihood":
         """Likelihood of rows of which the summary is known already."""
-        self = cls.from_source(source, noise)
+        self = cls.from_source(source, noise, prior)
         self.__dict__["summary"] = summary
         return self
 
-    def _bind(self, source: Source, noise: Noise | None) -> None:
+    def _bind(self, source: Source, noise: Noise | None, prior: NormalPrior | None = None) -> None:
         trusted = isinstance(source, (ArraySource, CheckedSource, SelectedSource))
         trusted = trusted or getattr(source, "checked", False)
         self.source = source if trusted else CheckedSource(source)
         self.noise: Noise = Gaussian() if noise is None else noise
+        self.prior = prior
         self.transform = as_transform(getattr(self.source, "transform", None))
         self.reads = 0
         self.memo: dict[str, Any] = {}  # what others have found out about it
@@ -146,6 +168,32 @@ class LinearLikelihood:
     def n_params(self) -> int:
         """Number of coefficients p, the intercept included."""
         return len(self.source.names)
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """Names of the columns of the scale design; empty where σ is the same in every row."""
+        return tuple(getattr(self.source, "scale_names", ()))
+
+    @property
+    def n_scale(self) -> int:
+        """Number of parameters q of the scale."""
+        return len(self.scale_names) or 1
+
+    @property
+    def exact(self) -> bool:
+        """Whether least squares is the estimate: Gaussian noise of one scale, and no prior."""
+        plain = not self.scale_names and self.prior is None
+        return plain and isinstance(self.noise, Gaussian)
+
+    @cached_property
+    def prior_precision(self) -> F64:
+        """1/τ² of each coefficient, shape (p,); zero where there is no prior."""
+        if self.prior is None:
+            return np.zeros(self.n_params)
+        precision = np.full(self.n_params, self.prior.sd**-2.0)
+        if self.constant is not None:
+            precision[self.constant] = 0.0
+        return precision
 
     @property
     def n_rows(self) -> int:
@@ -175,6 +223,20 @@ class LinearLikelihood:
         return rank_report(
             triangle.R[:p, :p], triangle.exponent[:p], triangle.n_rows, triangle.blur
         )
+
+    @cached_property
+    def scale_triangle(self) -> Triangle:
+        """Triangle of √k Z, Eq. (2.6), rows repeated by their frequency; one pass, kept."""
+        if not self.scale_names:
+            return Triangle(np.full((1, 1), math.sqrt(self.n_rows)), np.zeros(1, dtype=np.int64))
+
+        def rows() -> Iterator[Pieces]:
+            for block in self.blocks():
+                Z = to_numpy(block.Z)
+                k = 1.0 if block.frequency is None else np.sqrt(to_numpy(block.frequency))[:, None]
+                yield Pieces([Z * k])
+
+        return fold(rows(), self.n_scale)
 
     @property
     def constant(self) -> int | None:
@@ -223,7 +285,8 @@ class LinearLikelihood:
 
     def select(self, keep: Sequence[int]) -> "LinearLikelihood":
         """The likelihood of some of the columns; what one pass has found is not read again."""
-        other = LinearLikelihood.from_source(SelectedSource(self.source, keep), self.noise)
+        source = SelectedSource(self.source, keep)
+        other = LinearLikelihood.from_source(source, self.noise, self.prior)
         other.__dict__["summary"] = self.summary.select(keep)
         other.reads = self.reads
         return other
@@ -249,8 +312,8 @@ class LinearLikelihood:
 
         Parameters
         ----------
-        theta : array, shape (p + 1,)
-            (β, log σ).
+        theta : array, shape (p + q,)
+            (β, γ).
         block : Block
             Rows of the design.
 
@@ -258,54 +321,61 @@ class LinearLikelihood:
         -------
         nll : scalar
             Σ k [ρ(z) + γ − ½ log w − log g'(y)], Eqs. (1.4) and (1.5).
-        gradient : array, shape (p + 1,)
+        gradient : array, shape (p + q,)
             Eq. (3.5), in the namespace of the block.
         """
-        xp, gamma, z, k, root_w = self._standardise(theta, block)
+        xp, log_sigma, z, k, root_w = self._standardise(theta, block)
         psi = self.noise.psi(z)
-        value = self.noise.rho(z) + gamma - xp.log(root_w)
+        value = self.noise.rho(z) + log_sigma - xp.log(root_w)
         if self.transform is not None:
             value = value - self.transform.log_slope(block.y)
-        by_beta = -(block.X.T @ (k * root_w * psi)) * xp.exp(-gamma)
-        by_gamma = xp.sum(k * (1 - z * psi))
-        return xp.sum(k * value), xp.concat([by_beta, xp.reshape(by_gamma, (1,))])
+        pull = k * (1 - z * psi)
+        if block.Z is None:  # σ is taken out of the sum
+            by_beta = -(block.X.T @ (k * root_w * psi)) * xp.exp(-log_sigma)
+            by_gamma = xp.reshape(xp.sum(pull), (1,))
+        else:
+            by_beta = -(block.X.T @ (k * root_w * psi * xp.exp(-log_sigma)))
+            by_gamma = block.Z.T @ pull
+        return xp.sum(k * value), xp.concat([by_beta, by_gamma])
 
     def _standardise(self, theta: Array, block: Block) -> tuple[Any, ...]:
-        """Namespace, γ, z = √w (y − Xβ)/σ, frequencies k and √w, all of one block."""
+        """Namespace, log σ, z = √w (y − Xβ)/σ, frequencies k and √w, all of one block."""
         xp = namespace(block.X, block.y)
         if not is_array_api_obj(theta) or (is_numpy_array(theta) and not is_numpy_array(block.X)):
             theta = xp.asarray(np.asarray(theta), device=device(block.X))
         theta = as_float(xp, theta)
-        p = block.X.shape[1]
-        if theta.shape != (p + 1,):
+        p, q = block.X.shape[1], 1 if block.Z is None else block.Z.shape[1]
+        if theta.shape != (p + q,):
+            scale = "log sigma" if block.Z is None else f"the {q} of the scale"
             raise InvalidInput(
-                f"theta must have shape ({p + 1},), the {p} coefficients and log sigma; "
+                f"theta must have shape ({p + q},), the {p} coefficients and {scale}; "
                 f"it has {tuple(theta.shape)}"
             )
-        beta, gamma = theta[:p], theta[p]
+        beta = theta[:p]
+        log_sigma = theta[p] if block.Z is None else block.Z @ theta[p:]
         ones = xp.ones(block.y.shape, dtype=xp.float64, device=device(block.y))
         k = ones if block.frequency is None else block.frequency
         root_w = ones if block.precision is None else xp.sqrt(block.precision)
-        z = root_w * (block.y - block.X @ beta) * xp.exp(-gamma)
-        return xp, gamma, z, k, root_w
+        z = root_w * (block.y - block.X @ beta) * xp.exp(-log_sigma)
+        return xp, log_sigma, z, k, root_w
 
     def nll(self, theta: Array) -> float:
         """Negative log-likelihood, the sum over rows with all constants, Eqs. (1.4) and (1.5).
 
         Parameters
         ----------
-        theta : array, shape (p + 1,)
-            (β, log σ).
+        theta : array, shape (p + q,)
+            (β, γ).
         """
         return math.fsum(float(to_numpy(self.term(theta, block)[0])) for block in self.blocks())
 
     def gradient(self, theta: Array) -> F64:
-        """Gradient of `nll`, shape (p + 1,), Eq. (3.5)."""
+        """Gradient of `nll`, shape (p + q,), Eq. (3.5)."""
         return self.nll_and_gradient(theta)[1]
 
     def nll_and_gradient(self, theta: Array) -> tuple[float, F64]:
         """`nll` and `gradient` in one pass over the data."""
-        values, total = [], np.zeros(self.n_params + 1)
+        values, total = [], np.zeros(self.n_params + self.n_scale)
         for block in self.blocks():
             value, gradient = self.term(theta, block)
             values.append(float(to_numpy(value)))
@@ -313,26 +383,30 @@ class LinearLikelihood:
         return math.fsum(values), total
 
     def hessian(self, theta: Array) -> F64:
-        """Second derivative of `nll`, shape (p + 1, p + 1), Eq. (3.7)."""
-        total = np.zeros((self.n_params + 1,) * 2)
+        """Second derivative of `nll`, shape (p + q, p + q), Eq. (3.7)."""
+        p = self.n_params
+        total = np.zeros((p + self.n_scale,) * 2)
         for block in self.blocks():
-            xp, gamma, z, k, root_w = self._standardise(theta, block)
+            xp, log_sigma, z, k, root_w = self._standardise(theta, block)
             psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
             curvature = xp.reshape(k * root_w**2 * dpsi, (-1, 1))
-            X = block.X * xp.exp(-gamma)  # before the product, which could overflow
-            total[:-1, :-1] += to_numpy(X.T @ (curvature * X))
-            total[-1, :-1] += to_numpy(X.T @ (k * root_w * (psi + z * dpsi)))
-            total[-1, -1] += float(to_numpy(xp.sum(k * z * (psi + z * dpsi))))
-        total[:-1, -1] = total[-1, :-1]
+            # before the product, which could overflow
+            X = block.X * xp.reshape(xp.exp(-log_sigma), (-1, 1))
+            Z = xp.ones_like(X[:, :1]) if block.Z is None else block.Z
+            bend = xp.reshape(k * (psi + z * dpsi), (-1, 1))
+            total[:p, :p] += to_numpy(X.T @ (curvature * X))
+            total[p:, :p] += to_numpy((xp.reshape(root_w, (-1, 1)) * bend * Z).T @ X)
+            total[p:, p:] += to_numpy(Z.T @ (xp.reshape(z, (-1, 1)) * bend * Z))
+        total[:p, p:] = total[p:, :p].T
         return np.asarray((total + total.T) / 2)  # the product above rounds its halves differently
 
     def information(self, theta: Array) -> F64:
-        """Expected (Fisher) information, shape (p + 1, p + 1), Eqs. (3.4) and (3.6)."""
+        """Expected (Fisher) information, shape (p + q, p + q), Eqs. (3.4) and (3.6)."""
         R = self.factor(theta)
         return np.asarray(R.T @ R)
 
     def factor(self, theta: Array) -> F64:
-        """Upper triangular R with RᵀR = I(θ), Eq. (3.6), shape (p + 1, p + 1), by the QR fold.
+        """Upper triangular R with RᵀR = I(θ), Eq. (3.6), shape (p + q, p + q), by the QR fold.
 
         Raises
         ------
@@ -342,13 +416,38 @@ class LinearLikelihood:
         location, cross, scale = self.noise.fisher
         if cross:
             raise InvalidInput(f"{self.noise}: the factor is available for symmetric noises only")
-        gamma = float(np.asarray(theta, dtype=np.float64)[-1])
         p = self.n_params
-        R = np.zeros((p + 1, p + 1))
-        design = scale_columns(self.triangle.R[:p, :p], self.triangle.exponent[:p])
-        R[:p, :p] = math.sqrt(location) * design * math.exp(-gamma)
-        R[p, p] = math.sqrt(scale * self.n_rows)
+        gamma = np.asarray(theta, dtype=np.float64)[p:]
+        R = np.zeros((p + len(gamma),) * 2)
+        design = self.spread_triangle(gamma)
+        R[:p, :p] = math.sqrt(location) * scale_columns(design.R[:p, :p], design.exponent[:p])
+        if not self.scale_names:
+            R[:p, :p] *= math.exp(-gamma[0])
+        by_scale = self.scale_triangle
+        R[p:, p:] = math.sqrt(scale) * scale_columns(by_scale.R, by_scale.exponent)
         return R
+
+    def spread_triangle(self, gamma: F64) -> Triangle:
+        """Triangle of the rows of [√w X, √w y] over σᵢ; over 1 where σ is the same in all.
+
+        One pass for each γ; none where there is no scale design.
+        """
+        if not self.scale_names:
+            return self.triangle
+
+        def rows() -> Iterator[Pieces]:
+            for block in self.blocks():
+                with np.errstate(over="ignore"):
+                    shrink = np.exp(-(to_numpy(block.Z) @ gamma))[:, None]
+                    found = weighted_rows(block) * shrink
+                if not np.isfinite(found).all():
+                    raise InvalidInput(
+                        "sigma of some row is so small that the row leaves floating point: "
+                        "divide the columns of the scale design by their size"
+                    )
+                yield Pieces([found])
+
+        return fold(rows(), self.n_params + 1)
 
 
 def pieces_of(block: Block) -> Pieces:

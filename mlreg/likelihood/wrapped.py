@@ -25,6 +25,7 @@ class CheckedSource:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.names = tuple(source.names)
+        self.scale_names: tuple[str, ...] = tuple(getattr(source, "scale_names", ()))
         self.n_rows: int | None = None  # counted, not believed
         self.rereadable = source.rereadable
         self.transform = as_transform(getattr(source, "transform", None))
@@ -35,6 +36,11 @@ class CheckedSource:
                 f"a block of the source has X of shape {tuple(block.X.shape)}; "
                 f"its {len(self.names)} columns are {', '.join(self.names)}"
             )
+        if (block.Z is None) == bool(self.scale_names):
+            raise InvalidInput(
+                f"a block of the source has {'no ' if block.Z is None else ''}Z; the columns of "
+                f"its scale are {', '.join(self.scale_names) or 'none'}"
+            )
         try:
             part = ArraySource(
                 block.X,
@@ -42,12 +48,14 @@ class CheckedSource:
                 names=self.names,
                 frequency=block.frequency,
                 precision=block.precision,
+                scale=block.Z,
+                scale_names=self.scale_names or None,
             )
         except InvalidInput as error:
             raise InvalidInput(f"in the source's block from row {at} on: {error}") from error
         (checked,) = part.blocks(size=block.X.shape[0])
         # a copy: the source may use its arrays again, and blocks are kept for a while
-        fields = (checked.X, checked.y, checked.frequency, checked.precision)
+        fields = (checked.X, checked.y, checked.frequency, checked.precision, checked.Z)
         xp = namespace(checked.X)
         return Block(*(None if a is None else xp.asarray(a, copy=True) for a in fields))
 
@@ -79,6 +87,7 @@ class SelectedSource:
         self.source = source
         self.keep = np.asarray(keep, dtype=np.intp)
         self.names = tuple(source.names[j] for j in self.keep)
+        self.scale_names: tuple[str, ...] = tuple(getattr(source, "scale_names", ()))
         self.n_rows = source.n_rows
         self.rereadable = source.rereadable
         self.transform: Transform | None = getattr(source, "transform", None)
@@ -86,7 +95,7 @@ class SelectedSource:
     def _select(self, block: Block) -> Block:
         xp = namespace(block.X)
         X = xp.take(block.X, xp.asarray(self.keep, device=device(block.X)), axis=1)
-        return Block(X, block.y, block.frequency, block.precision)
+        return Block(X, block.y, block.frequency, block.precision, block.Z)
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None

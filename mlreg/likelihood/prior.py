@@ -1,0 +1,40 @@
+"""A normal prior for the coefficients: ridge regression, also known as weight decay."""
+
+from dataclasses import dataclass
+
+from mlreg.likelihood.noise import positive
+
+__all__ = ["NormalPrior"]
+
+
+@dataclass(frozen=True)
+class NormalPrior:
+    """Independent normal prior of mean zero for every coefficient but the intercept.
+
+    Parameters
+    ----------
+    sd : float
+        Its standard deviation τ, positive, in the units of the coefficients (response per unit of
+        the column): standardise columns that are measured in different units.
+
+    Raises
+    ------
+    InvalidInput
+        sd not positive, NaN or infinite.
+
+    Notes
+    -----
+    The estimate is then the mode of the posterior (MAP), flat in the intercept and in log σ. For
+    normal noise it is that of ridge regression with the penalty λ = σ̂²/τ².
+
+    Examples
+    --------
+    >>> NormalPrior(2.5)
+    NormalPrior(sd=2.5)
+    """
+
+    sd: float
+
+    def __post_init__(self) -> None:
+        limits = "0 would fix the coefficients at zero, and infinity is no prior"
+        object.__setattr__(self, "sd", positive("the prior's sd", self.sd, limits))
