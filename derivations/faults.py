@@ -146,6 +146,30 @@ CODE = [
     ("8.15", "likelihood.noise.Logistic.rho"),
     ("8.15", "likelihood.noise.Huber.rho"),
     ("8.15", "likelihood.student_t.StudentT.rho"),
+    ("9.1", "likelihood.linear.LinearLikelihood.nll"),
+    ("9.2", "likelihood.linear.LinearLikelihood.nll"),
+    ("9.3", "likelihood.linear.LinearLikelihood.gradient"),
+    ("9.4", "likelihood.linear.LinearLikelihood.hessian"),
+    ("9.5", "likelihood.linear.LinearLikelihood.information"),
+    ("9.5", "likelihood.linear.LinearLikelihood.factor"),
+    ("9.5", "likelihood.linear.LinearLikelihood.spread_triangle"),
+    ("9.5", "likelihood.linear.LinearLikelihood.scale_triangle"),
+    ("9.6", "likelihood.linear.LinearLikelihood.hessian"),
+    ("9.7", "likelihood.linear.LinearLikelihood.spread_triangle"),
+    ("9.7", "likelihood.linear.LinearLikelihood.gradient"),
+    ("9.8", "likelihood.noise.Gaussian.rho"),
+    ("9.8", "likelihood.noise.Laplace.rho"),
+    ("9.8", "likelihood.noise.Logistic.rho"),
+    ("9.9", "likelihood.linear.LinearLikelihood.nll"),
+    ("9.10", "likelihood.linear.LinearLikelihood.nll"),
+    ("9.10", "likelihood.noise.Logistic.cdf"),
+    ("9.11", "likelihood.linear.LinearLikelihood.nll"),
+    ("9.12", "likelihood.linear.LinearLikelihood.nll"),
+    ("9.13", "likelihood.noise.Gaussian.quantile"),
+    ("9.13", "likelihood.noise.Laplace.quantile"),
+    ("9.13", "likelihood.noise.Logistic.quantile"),
+    ("9.14", "likelihood.noise.Gaussian.rho"),
+    ("9.14", "likelihood.noise.Logistic.rho"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
@@ -185,6 +209,10 @@ CHECKS = [
     ("8-noises.md", "far - farther) - 10 * (2 - 2 * df)", "far - farther) - 10 * (2 - df)"),
     ("8-noises.md", "+ 2 * k**2 * sp.integrate(phi", "+ k**2 * sp.integrate(phi"),
     ("8-noises.md", "2 * faded * np.exp", "faded * np.exp"),
+    ("9-scale-and-transform.md", "sp.loggamma(sp.Rational(1, 2)", "sp.loggamma(sp.Rational(1, 3)"),
+    ("9-scale-and-transform.md", "(2, 0): a, (0, 2): c_}", "(2, 0): a, (0, 2): a}"),
+    ("9-scale-and-transform.md", "log_sigma = (Z_any[i, :]", "log_sigma = 2 * (Z_any[i, :]"),
+    ("9-scale-and-transform.md", "y_ * sp.log(10))", "y_ * sp.log(9))"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 A noise knows the density of z = (y − Xβ)/σ and two derivatives; the chain rule
 to θ = (β, γ) is here and nowhere else. γ is log σ; or, with a scale design Z, the
-coefficients of log σᵢ = zᵢᵀγ, which differs from row to row. A row of precision w has the
+coefficients of log σᵢ = ζᵢᵀγ, which differs from row to row, Eq. (9.1). A row of precision w has the
 scale σ/√w; a row of frequency k counts k times.
 """
 
@@ -84,7 +84,7 @@ class Summary:
 
 
 class LinearLikelihood:
-    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = zᵢᵀγ.
+    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = ζᵢᵀγ.
 
     Parameters
     ----------
