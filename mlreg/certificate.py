@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Gaussian
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.refine import Part, Refined, contraction, measured_contraction, refine
@@ -71,7 +70,8 @@ class Certificate:
     per_param : ndarray, shape (p,)
         Error of each coefficient; none exceeds `distance`.
     sigma_distance : float
-        Error of σ on the log scale, √(2n)·|log(σ/σ̂)|, Eq. (5.5).
+        Error of σ on the log scale, √(2n)·|log(σ/σ̂)|, Eq. (5.5); with a scale design the
+        largest over all linear contrasts of its coefficients.
     log_likelihood_gap : float
         How much log-likelihood is missing, σ being profiled, Eq. (5.4), unless it
         was given to be judged.
@@ -89,6 +89,9 @@ class Certificate:
     definite : bool
         Whether the observed Hessian is positive definite, as it is at an isolated minimum. Where
         it is not, the distances are those of the scoring step, and nothing is near.
+    posterior : bool
+        Whether there is a prior: then the distances are from the mode of the posterior, in its
+        standard deviations, and the gap is one of the logarithm of its density.
     """
 
     distance: float
@@ -100,6 +103,7 @@ class Certificate:
     exact: bool
     names: tuple[str, ...]
     definite: bool = True
+    posterior: bool = False
 
     @property
     def converged(self) -> bool:
@@ -111,27 +115,31 @@ class Certificate:
         return near and self.definite and not bool(np.isinf(self.rounding).any())
 
     def __str__(self) -> str:
+        unit = "posterior standard deviations" if self.posterior else "standard errors"
         if math.isinf(self.distance) and not self.exact:
             far = "infinite: there is no maximum of the likelihood to measure from here"
         elif not self.exact and not self.distance <= 1:
-            far = f"far (the local model says {_three(self.distance)} standard errors)"
+            far = f"far (the local model says {_three(self.distance)} {unit})"
         elif math.isinf(self.distance):
             far = "infinitely many standard errors (the data fit perfectly; this estimate does not)"
         else:
-            far = f"{_three(self.distance)} standard errors"
+            far = f"{_three(self.distance)} {unit}"
+        goal, kind = "the MLE", "likelihood"
+        if self.posterior:
+            goal, kind = "the posterior mode (MAP)", "posterior"
         worst = int(np.argmax(self.per_param)) if len(self.per_param) else 0
         lines = [
-            f"distance from the MLE: {far}, over all linear contrasts",
+            f"distance from {goal}: {far}, over all linear contrasts",
             f"  worst coefficient: {self.names[worst]}, {_three(self.per_param[worst])}"
             f"; sigma: {_three(self.sigma_distance)}"
-            f"; log-likelihood gap: {_three(self.log_likelihood_gap)}",
+            f"; log-{kind} gap: {_three(self.log_likelihood_gap)}",
         ]
         if not self.definite:
             lines.append("  the observed Hessian is not positive definite: this is no minimum")
         if not np.isnan(self.rounding).any():
             lines.append(
                 f"  rounding of the reference: at most {_three(self.rounding.max(initial=0.0))} "
-                f"standard errors ({'refined' if self.refined else 'worst case'})"
+                f"{unit} ({'refined' if self.refined else 'worst case'})"
             )
         return "\n".join(lines)
 
@@ -371,7 +379,7 @@ def certificate(
     params : ndarray, shape (p,)
         The coefficients to judge.
     sigma : float, optional
-        The noise scale to judge; profiled at ``params`` by default.
+        The noise scale to judge; profiled at ``params`` by default. Not with a scale design.
 
     Raises
     ------
@@ -401,8 +409,11 @@ def certificate(
         raise InvalidInput(f"the coefficient of {bad!r} is NaN or infinite: nothing to certify")
     if sigma is not None and not 0 < sigma < math.inf:
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
-    if not isinstance(likelihood.noise, Gaussian):
-        return local_certificate(likelihood, params, sigma)[0]
+    if sigma is not None and likelihood.scale_names:
+        raise InvalidInput("sigma differs from row to row: leave sigma out, and it is profiled")
+    if not likelihood.exact:
+        gamma = None if sigma is None else np.array([math.log(sigma)])
+        return local_certificate(likelihood, params, gamma)[0]
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
         return judge(ls, ls.error(params), names, sigma)
@@ -411,58 +422,59 @@ def certificate(
 def local_certificate(
     likelihood: LinearLikelihood,
     params: F64,
-    sigma: float | None = None,
-    near: float | None = None,
-) -> tuple[Certificate, float]:
-    """Certificate for smooth noise, and the log σ that it holds for: profiled, if not given.
+    gamma: F64 | None = None,
+    near: F64 | None = None,
+) -> tuple[Certificate, F64]:
+    """Certificate for smooth noise, and the γ that it holds for: profiled, if not given.
 
-    ``near`` is a log σ from which the profiled one is not far, if one is known. It is −∞ where
+    ``near`` is a γ from which the profiled one is not far, if one is known. It is −∞ where
     the NLL falls for ever as σ does.
     """
-    if likelihood.noise.smooth:
+    if likelihood.noise.smooth and likelihood.prior is None:
         require_full_rank(likelihood)
     space = whitened(likelihood)
-    names = likelihood.source.names
-    ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: they are then infinitely far
-        if ls.perfect:  # for any noise: σ → 0, and all else is infinitely many standard errors
-            error = ls.error(params)
-            return judge(ls, error, names, sigma), ls.log_sigma(norm(ls.R @ error))
+        if likelihood.prior is None and (ls := least_squares(likelihood)).perfect:
+            # for any noise: σ → 0, and all else is infinitely many standard errors
+            error, sigma = ls.error(params), None if gamma is None else math.exp(gamma[0])
+            end = np.full(space.q, ls.log_sigma(norm(ls.R @ error)))
+            return judge(ls, error, likelihood.source.names, sigma), end
         beta = space.scale(params)
-        if sigma is None:
-            gamma = space.profile(beta, None if near is None else near - space.log_unit)
-        else:
-            gamma = math.log(sigma) - space.log_unit
-        point = space.at(beta, gamma) if math.isfinite(gamma) else None
-        if point is None or not point.finite:
-            return nowhere(names), gamma + space.log_unit
-        return judge_locally(space, point, names), gamma + space.log_unit
+        if gamma is None:
+            gamma = space.profile(beta, near)
+        if gamma is None:
+            return nowhere(likelihood), np.full(space.q, -math.inf)
+        return judge_locally(space, space.at(beta, gamma)), gamma
 
 
-def nowhere(names: tuple[str, ...]) -> Certificate:
+def nowhere(likelihood: LinearLikelihood) -> Certificate:
     """Certificate of a point from which there is no maximum of the likelihood to be seen."""
+    names, posterior = likelihood.source.names, likelihood.prior is not None
     far, each = math.inf, np.full(len(names), math.inf)
-    return Certificate(far, each, far, far, each, False, False, names, False)
+    return Certificate(far, each, far, far, each, False, False, names, False, posterior)
 
 
-def judge_locally(space: Whitened, point: Point, names: tuple[str, ...]) -> Certificate:
+def judge_locally(space: Whitened, point: Point) -> Certificate:
     """Certificate of a point from its derivatives in whitened coordinates, Eq. (3.8)."""
-    step = point.step
+    if not point.finite:
+        return nowhere(space.likelihood)
+    u, v, step = point.step[: space.p], point.step[space.p :], point.step
     if space.contraction < 0.5:
-        spread = np.abs(space.inverse) @ point.reach[:-1]
-        rounding = spread / space.spread / (1 - space.contraction)
+        reach = np.abs(point.inverse) @ point.reach[: space.p]
+        rounding = reach / point.spread / (1 - space.contraction)
     else:
         rounding = np.full(space.p, math.inf)
     return Certificate(
-        distance=norm(step[:-1]),
-        per_param=np.abs(space.inverse @ step[:-1]) / space.spread,
-        sigma_distance=float(abs(step[-1])),
+        distance=norm(u),
+        per_param=np.abs(point.inverse @ u) / point.spread,
+        sigma_distance=norm(v),
         log_likelihood_gap=float(-0.5 * (step @ point.gradient)),
         rounding=rounding,
         refined=False,
         exact=False,
-        names=names,
+        names=space.likelihood.source.names,
         definite=point.definite,
+        posterior=space.likelihood.prior is not None,
     )
 
 

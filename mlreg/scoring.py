@@ -1,18 +1,22 @@
 """NLL, gradient and Hessian at a point, in coordinates in which the information is the identity.
 
-With the triangle R of the weighted design, β = β₀ + σ₀R⁻¹u/√a and γ = γ₀ + v/√(bn), where a
-and b are the noise's Fisher constants of location and scale: Eq. (3.8), for any symmetric noise
-by Eq. (3.6). A length in (u, v) is a number of standard errors, whatever the units of X and y,
-and however nearly collinear the columns: that is what Newton's method and the certificate
-count in. The scoring step −I⁻¹g is simply minus the gradient here.
+With R the triangle of the rows [√w X] over σᵢ, S that of the scale design, and a and b the noise's
+Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eq.
+(3.6), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in (u, v) is a
+number of standard errors, whatever the units of X and y, and however nearly collinear the
+columns: that is what Newton's method and the certificate count in. The scoring step −I⁻¹g is
+simply minus the gradient here. Where there is a prior, its precision is added to the information,
+its penalty to the NLL, and lengths are in standard deviations of the posterior.
 
-Everything inside is in the scaled units of the triangle, as in `mlreg.certificate.LeastSquares`.
+β inside is in the scaled units of the triangle, as in `mlreg.certificate.LeastSquares`; γ is in
+those of the data.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +24,9 @@ from numpy.typing import NDArray
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.triangle import norm, plain, scale_columns, solve_upper
+from mlreg.linalg.triangle import norm, plain, qr_triangle, scale_columns, solve_upper
 
-__all__ = ["Point", "Whitened", "whitened"]
+__all__ = ["Point", "Rows", "Whitened", "whitened"]
 
 F64 = NDArray[np.float64]
 U = 2.0**-53
@@ -33,6 +37,18 @@ DEFINITE = 1e-8
 HUGE = 1e150
 """Standardised residuals are cut off here: their squares stay finite."""
 
+SPREAD = 1e-9
+"""Reciprocal condition of the information in old coordinates, below which new ones are made."""
+
+
+class Rows(NamedTuple):
+    """A block of rows, scaled: √w X, √w y, frequencies k, and the scale design or None."""
+
+    A: F64
+    b: F64
+    k: F64
+    Z: F64 | None
+
 
 @dataclass(frozen=True, eq=False)
 class Point:
@@ -42,30 +58,36 @@ class Point:
     ----------
     beta : ndarray, shape (p,)
         The coefficients, scaled.
-    gamma : float
-        log σ, scaled.
+    gamma : ndarray, shape (q,)
+        log σ, or the coefficients of the scale design.
+    R : ndarray, shape (p, p)
+        Upper triangle with u = RΔβ.
     nll : float
-        In the units of the data.
-    gradient : ndarray, shape (p + 1,)
+        In the units of the data; with the penalty of the prior, if there is one.
+    gradient : ndarray, shape (p + q,)
         Of the NLL, Eq. (3.5).
-    hessian : ndarray, shape (p + 1, p + 1)
+    hessian : ndarray, shape (p + q, p + q)
         Eq. (3.7); its mean is the identity.
-    error : ndarray, shape (p + 1,)
+    error : ndarray, shape (p + q,)
         Bound on what rounding does to the gradient; zero where it was not asked for.
     noise_of_nll : float
         About what rounding does to the NLL.
     exact : float
         Number of observations whose residual is rounding.
+    sunk : float
+        Number of observations whose σ is below the rounding of their residual.
     """
 
     beta: F64
-    gamma: float
+    gamma: F64
+    R: F64
     nll: float
     gradient: F64
     hessian: F64
     error: F64
     noise_of_nll: float
     exact: float
+    sunk: float
 
     @cached_property
     def finite(self) -> bool:
@@ -73,6 +95,16 @@ class Point:
         return bool(np.isfinite(self.nll) and np.isfinite(self.gradient).all()) and bool(
             np.isfinite(self.hessian).all()
         )
+
+    @cached_property
+    def inverse(self) -> F64:
+        """R⁻¹."""
+        return solve_upper(self.R, np.eye(len(self.beta)))
+
+    @cached_property
+    def spread(self) -> F64:
+        """Standard error of each coefficient, scaled, Eq. (2.11), shape (p,)."""
+        return np.asarray(np.linalg.norm(self.inverse, axis=1))
 
     @cached_property
     def _eigen(self) -> tuple[F64, F64]:
@@ -139,24 +171,51 @@ class Whitened:
                 "certificate of their own exists for symmetric noises only"
             )
         self.likelihood, self.noise = likelihood, noise
-        self.n, self.p = likelihood.n_rows, likelihood.n_params
+        self.n, self.p, self.q = likelihood.n_rows, likelihood.n_params, likelihood.n_scale
+        self.location, self.root_b = location, math.sqrt(scale)
         triangle = plain(likelihood.triangle)
-        self.exponent = triangle.exponent
-        self.R = triangle.R[: self.p, : self.p]
-        self.inverse = solve_upper(self.R, np.eye(self.p))
-        self.root_a, self.root_b = math.sqrt(location), math.sqrt(scale * self.n)
+        self.exponent, self.epsilon = triangle.exponent, triangle.epsilon
         self.log_unit = int(self.exponent[-1]) * math.log(2)  # log σ of the data less the scaled
+        self.base, self._of_rows = self._start(triangle.R)
+        by_scale = likelihood.scale_triangle
+        self.S = scale_columns(by_scale.R, by_scale.exponent)
+        self.S_inverse = solve_upper(self.S, np.eye(self.q))
         # the largest zψ(z): infinite for log-concave noise, df + 1 for Student's t
         far = np.array([HUGE])
         self.limit = math.inf if noise.log_concave else float(far[0] * noise.psi(far)[0])
-        # what the rounding of R itself can do, relative, as in Eq. (5.7)
-        spread = np.linalg.norm(np.linalg.norm(self.R, axis=0)[:, None] * self.inverse)
-        self.contraction = float(triangle.epsilon * spread * math.sqrt(self.p))
+
+    def _start(self, triangle: F64) -> tuple[F64, F64 | None]:
+        """Triangle that the rows are whitened with; RᵀR of the rows in it, where it is not I.
+
+        With a prior, rows of size σ/τ are put under those of the data: Eq. (2.7).
+        """
+        R, p = triangle[: self.p, : self.p], self.p
+        self.penalty = np.zeros(p)
+        self.rough = max(abs(triangle[-1, -1]), 1e-8 * norm(triangle[:, -1])) / math.sqrt(self.n)
+        if self.likelihood.prior is None:
+            return R, None
+        with np.errstate(over="ignore"):
+            unit = np.ldexp(1.0, 2 * (self.exponent[-1] - self.exponent[:-1]))
+        self.penalty = self.likelihood.prior_precision * unit
+        base = qr_triangle(np.vstack([R, self.rough * self._prior_rows]))
+        W = solve_upper(base, R.T, transpose=True)
+        return base, W @ W.T
+
+    @property
+    def _prior_rows(self) -> F64:
+        """What stands for the prior under the rows of the data where σ is one."""
+        return np.diag(np.sqrt(self.penalty / self.location))
 
     @cached_property
-    def spread(self) -> F64:
-        """√Gⱼⱼ, shape (p,), of Eq. (2.11)."""
-        return np.asarray(np.linalg.norm(self.inverse, axis=1))
+    def inverse(self) -> F64:
+        """Inverse of the triangle that the rows are whitened with."""
+        return solve_upper(self.base, np.eye(self.p))
+
+    @cached_property
+    def contraction(self) -> float:
+        """What the rounding of that triangle can do, relative, as in Eq. (5.7)."""
+        spread = np.linalg.norm(np.linalg.norm(self.base, axis=0)[:, None] * self.inverse)
+        return float(self.epsilon * spread * math.sqrt(self.p))
 
     def scale(self, params: F64) -> F64:
         """From coefficients in the units of the data to scaled ones."""
@@ -166,95 +225,173 @@ class Whitened:
         """The inverse of `scale`."""
         return scale_columns(beta, self.exponent[-1] - self.exponent[:-1])
 
-    def move(self, point: Point, step: F64) -> tuple[F64, float]:
+    def move(self, point: Point, step: F64) -> tuple[F64, F64]:
         """(β, γ) a step (u, v) from a point."""
-        u = self.inverse @ step[:-1] * (math.exp(point.gamma) / self.root_a)
-        return point.beta + u, point.gamma + float(step[-1]) / self.root_b
+        u, v = step[: self.p], step[self.p :]
+        return point.beta + point.inverse @ u, point.gamma + self.S_inverse @ v / self.root_b
 
-    def apart(self, beta: F64, other: F64, gamma: float) -> float:
-        """Distance of two vectors of coefficients in standard errors at the scale γ, Eq. (5.1)."""
+    def apart(self, point: Point, beta: F64) -> float:
+        """Distance of coefficients from those of a point, in its standard errors, Eq. (5.1)."""
         with np.errstate(all="ignore"):
-            contrast = self.R @ (beta - other)
-            far = norm(contrast) * self.root_a * np.exp(-gamma)
+            far = norm(point.R @ (beta - point.beta))
         return float(far) if np.isfinite(far) else math.inf
 
-    def rows(self) -> Iterator[tuple[F64, F64, F64]]:
-        """Blocks of √w X and √w y, Eq. (1.5), scaled, and frequencies k; one pass over the data."""
+    def rows(self) -> Iterator[Rows]:
+        """Blocks of √w X and √w y, Eq. (1.5), scaled, with k and Z; one pass over the data."""
         for block in self.likelihood.blocks():
             X, y = to_numpy(block.X), to_numpy(block.y)
             k = np.ones(len(y)) if block.frequency is None else to_numpy(block.frequency)
             if block.precision is not None:
                 root = np.sqrt(to_numpy(block.precision))
                 X, y = X * root[:, None], y * root
-            yield (
+            yield Rows(
                 scale_columns(X, -self.exponent[:-1]),
                 scale_columns(y[:, None], -self.exponent[-1:])[:, 0],
                 k,
+                None if block.Z is None else to_numpy(block.Z),
             )
 
-    def residuals(self, beta: F64) -> Iterator[tuple[F64, F64, F64, F64, F64]]:
+    def residuals(self, beta: F64) -> Iterator[tuple[Rows, F64, F64]]:
         """Like `rows`, with the residuals and a bound on the rounding of each."""
-        for A, b, k in self.rows():
-            yield A, b, k, b - A @ beta, self._reach(A, b, beta)
+        for rows in self.rows():
+            yield rows, rows.b - rows.A @ beta, self._reach(rows, beta)
 
-    def _reach(self, A: F64, b: F64, beta: F64) -> F64:
+    def _reach(self, rows: Rows, beta: F64) -> F64:
         """Bound on the rounding of each residual."""
-        return np.asarray((self.p + 3) * U * (np.abs(b) + np.abs(A) @ np.abs(beta)))
+        size = np.abs(rows.b) + np.abs(rows.A) @ np.abs(beta)
+        return np.asarray((self.p + 3) * U * size)
 
-    def at(self, beta: F64, gamma: float, *, bounds: bool = True) -> Point:
+    def log_sigma(self, rows: Rows, gamma: F64) -> F64:
+        """log σ of each row, shape (m,), or of all, shape (), scaled."""
+        return (gamma[0] if rows.Z is None else rows.Z @ gamma) - self.log_unit
+
+    def at(self, beta: F64, gamma: F64, *, bounds: bool = True) -> Point:
         """NLL and derivatives at a point; one pass over the data.
 
-        Without ``bounds``, `Point.error` is zero, and it takes half of the time.
+        Without ``bounds``, `Point.error` is zero, and it takes half of the time. Where σᵢ spreads
+        so far that the coordinates are bad ones, it makes new ones, by two more passes.
         """
-        noise, p = self.noise, self.p
-        values: list[float] = []
-        sizes, exact, longest, blocks = 0.0, 0.0, 0, 0
-        by_x, by_v, size_x, size_v = np.zeros(p), 0.0, np.zeros(p), 0.0
-        H, moved = np.zeros((p + 1, p + 1)), np.zeros(p + 1)
         with np.errstate(all="ignore"):  # overflow is an outcome, seen in `Point.finite`
-            shrink = np.exp(-gamma)
-            for A, b, k in self.rows():
-                r = b - A @ beta
-                z = np.clip(r * shrink, -HUGE, HUGE)
-                rho, psi, dpsi = noise.rho(z), noise.psi(z), noise.dpsi(z)
-                bend, pull = psi + z * dpsi, z * psi
-                W = solve_upper(self.R, A.T, transpose=True).T  # A R⁻¹, by substitution
-                values.append(float(k @ rho))
-                sizes += float(k @ np.abs(rho))
-                by_x += A.T @ (k * psi)
-                by_v += float(k @ (1 - pull))
-                H[:p, :p] += W.T @ ((k * dpsi)[:, None] * W)
-                H[:p, p] += W.T @ (k * bend)
-                H[p, p] += float(k @ (z * bend))
-                if bounds or math.isfinite(self.limit):
-                    reach = self._reach(A, b, beta)
-                    exact += float(k @ (np.abs(r) <= reach))
-                if bounds:
-                    size_x += np.abs(A).T @ (k * np.abs(psi))
-                    size_v += float(k @ (1 + 3 * np.abs(pull)))
-                    dz = k * (reach * shrink + 3 * U * np.abs(z))
-                    moved[:p] += np.abs(W).T @ (np.abs(dpsi) * dz)
-                    moved[p] += float(np.abs(bend) @ dz)
-                longest, blocks = max(longest, len(k)), blocks + 1
-            H[p, :p] = H[:p, p]
-            H = (H + H.T) / 2
-            root = np.append(np.full(p, self.root_a), self.root_b)
-            gradient = np.append(-solve_upper(self.R, by_x, transpose=True), by_v) / root
-            roundings = (longest + blocks + p + 16) * U
-            through = np.append(np.abs(self.inverse).T @ size_x, size_v) * roundings
-            total = self.n * (gamma + self.log_unit) - 0.5 * self.likelihood.log_precision
-            return Point(
-                beta=beta,
-                gamma=gamma,
-                nll=math.fsum(values) + total if np.isfinite(values).all() else math.inf,
-                gradient=gradient,
-                hessian=H / np.outer(root, root),
-                error=(through + moved) / root,
-                noise_of_nll=16 * U * (sizes + abs(total)) + float(np.abs(gradient[:-1]).sum()) * U,
-                exact=exact,
-            )
+            point = self._at(beta, gamma, bounds)
+            if point is None and self.likelihood.scale_names and np.isfinite(gamma).all():
+                triangle = self.likelihood.spread_triangle(gamma)
+                R = scale_columns(triangle.R, triangle.exponent - self.exponent)
+                R = R[: self.p, : self.p] * math.exp(self.log_unit)
+                self.base = qr_triangle(np.vstack([R, self._prior_rows]))
+                vars(self).pop("inverse", None)
+                vars(self).pop("contraction", None)
+                point = self._at(beta, gamma, bounds)
+            return self._nowhere(beta, gamma) if point is None else point
 
-    def falls(self, exact: float) -> bool:
+    def _nowhere(self, beta: F64, gamma: F64) -> Point:
+        size, zeros = self.p + self.q, np.zeros(self.p + self.q)
+        nan = np.full((size, size), math.nan)
+        R = np.eye(self.p)
+        return Point(beta, gamma, R, math.inf, zeros * math.nan, nan, zeros, 0.0, 0.0, 0.0)
+
+    def _at(self, beta: F64, gamma: F64, bounds: bool) -> Point | None:
+        """`at`, or None where the information is too far from the identity for its digits."""
+        noise, p, q = self.noise, self.p, self.q
+        values: list[float] = []
+        sizes, logs, exact, sunk, longest, blocks = 0.0, 0.0, 0.0, 0.0, 0, 0
+        by_x, by_v, size_x, size_v = np.zeros(p), np.zeros(q), np.zeros(p), np.zeros(q)
+        H, J, moved = np.zeros((p + q, p + q)), np.zeros((p, p)), np.zeros(p + q)
+        for rows in self.rows():
+            A, b, k, Z = rows
+            scale = self.log_sigma(rows, gamma)
+            shrink = np.exp(-scale)
+            r = b - A @ beta
+            z = np.clip(r * shrink, -HUGE, HUGE)
+            rho, psi, dpsi = noise.rho(z), noise.psi(z), noise.dpsi(z)
+            bend, pull = psi + z * dpsi, z * psi
+            W = solve_upper(self.base, A.T, transpose=True).T  # A R⁻¹, by substitution
+            if Z is None:
+                V, blur = np.ones((len(k), 1)), 4 * U * (1 + abs(self.log_unit) + abs(gamma[0]))
+                logs += float(k.sum()) * float(scale)
+            else:
+                V = Z
+                blur = (q + 3) * U * (1 + abs(self.log_unit) + np.abs(Z) @ np.abs(gamma))
+                logs += float(k @ scale)
+                J += W.T @ ((k * shrink**2)[:, None] * W)
+            values.append(float(k @ rho))
+            sizes += float(k @ np.abs(rho))
+            by_x += A.T @ (k * psi * shrink)
+            by_v += V.T @ (k * (1 - pull))
+            H[:p, :p] += W.T @ ((k * dpsi * shrink**2)[:, None] * W)
+            H[:p, p:] += W.T @ ((k * bend * shrink)[:, None] * V)
+            H[p:, p:] += V.T @ ((k * z * bend)[:, None] * V)
+            if bounds or math.isfinite(self.limit) or Z is not None:
+                reach = self._reach(rows, beta)
+                exact += float(k @ (np.abs(r) <= reach))
+                sunk += float(k @ (reach * shrink >= 1)) if Z is not None else 0.0
+            if bounds:
+                pulls = k * np.abs(psi) * shrink
+                size_x += np.abs(A).T @ pulls
+                moved[:p] += np.abs(W).T @ (pulls * blur)
+                size_v += np.abs(V).T @ (k * (1 + 3 * np.abs(pull)))
+                dz = k * (reach * shrink + blur * np.abs(z))
+                moved[:p] += np.abs(W).T @ (np.abs(dpsi) * shrink * dz)
+                moved[p:] += np.abs(V).T @ (np.abs(bend) * dz)
+            longest, blocks = max(longest, len(k)), blocks + 1
+        if Z is None:
+            J = np.exp(-2 * scale) * (np.eye(p) if self._of_rows is None else self._of_rows)
+        inner = self._factor(self.location * J)
+        if inner is None:
+            return None
+        by_x -= self.penalty * beta
+        D = np.sqrt(self.penalty)[:, None] * self.inverse
+        H[:p, :p] += D.T @ D
+        H[p:, :p] = H[:p, p:].T
+        H = (H + H.T) / 2
+        # from the coordinates of the rows to those of the information
+        to = np.zeros((p + q, p + q))
+        to[:p, :p] = solve_upper(inner, np.eye(p))
+        to[p:, p:] = self.S_inverse / self.root_b
+        whole = np.append(-solve_upper(self.base, by_x, transpose=True), by_v)
+        roundings = (longest + blocks + p + 16) * U
+        size_x += self.penalty * np.abs(beta)
+        through = np.append(np.abs(self.inverse).T @ size_x, size_v) * roundings
+        penalty = 0.5 * float(self.penalty @ (beta * beta))
+        total = logs + self.n * self.log_unit - 0.5 * self.likelihood.log_precision + penalty
+        gradient = to.T @ whole
+        return Point(
+            beta=beta,
+            gamma=gamma,
+            R=inner @ self.base,
+            nll=math.fsum(values) + total if np.isfinite(values).all() else math.inf,
+            gradient=gradient,
+            hessian=to.T @ H @ to,
+            error=np.abs(to).T @ (through + moved),
+            noise_of_nll=16 * U * (sizes + abs(total)) + float(np.abs(gradient[:p]).sum()) * U,
+            exact=exact,
+            sunk=sunk,
+        )
+
+    def _factor(self, J: F64) -> F64 | None:
+        """Upper C with CᵀC the information in the coordinates of the rows; None: ill-conditioned.
+
+        The prior's part is added here.
+        """
+        D = np.sqrt(self.penalty)[:, None] * self.inverse
+        total = J + D.T @ D
+        if not np.isfinite(total).all():
+            return None
+        unit = 1 / np.sqrt(np.maximum(np.diagonal(total), 1e-300))
+        if np.linalg.eigvalsh(total * np.outer(unit, unit))[0] < SPREAD:
+            return None
+        return np.asarray(np.linalg.cholesky(total, upper=True))
+
+    def falls(self, point: Point) -> bool:
+        """Whether the NLL falls for ever from here, as σ, or that of some rows, goes to zero."""
+        return point.sunk > 0 if self.likelihood.scale_names else self.too_many(point.exact)
+
+    @property
+    def convex(self) -> bool:
+        """Whether every stationary point is the MLE, Eq. (3.13): in (β/σ, 1/σ) the NLL is convex."""
+        one_scale = not self.likelihood.scale_names and self.likelihood.prior is None
+        return self.noise.log_concave and one_scale
+
+    def too_many(self, exact: float) -> bool:
         """Whether σ → 0 lowers the NLL for ever where so many residuals are zero.
 
         Each of the n observations adds log σ to the NLL, and each of the others takes up to
@@ -264,43 +401,51 @@ class Whitened:
 
     @property
     def just_enough(self) -> float:
-        """So many exact observations that `falls` holds: n df/(df + 1) for a t, Eq. (8.6)."""
+        """So many exact observations that `too_many` holds: n df/(df + 1) for a t, Eq. (8.6)."""
         if math.isinf(self.limit):
             return float(self.n)
         return self.n * (self.limit - 1) / self.limit * (1 - 1e-12)
 
-    def profile(self, beta: F64, gamma: float | None = None) -> float:
-        """The γ that minimises the NLL at fixed β, to full precision; −inf where there is none.
+    def profile(self, beta: F64, gamma: F64 | None = None) -> F64 | None:
+        """The γ that minimises the NLL at fixed β; None where there is none.
 
-        There the mean of zψ(z) is one, Eq. (3.5). The logarithm of that mean falls as γ grows,
-        and is nearly straight where the tails of ρ are a power of z: Newton's method in it, kept
-        within a bracket.
+        That is where σ, or that of some rows, goes to zero. One γ is found to full precision,
+        several to a millionth of a standard error.
 
         Parameters
         ----------
         beta : ndarray, shape (p,)
             Scaled coefficients.
-        gamma : float, optional
+        gamma : ndarray, shape (q,), optional
             Where to begin.
         """
-        exact, logs = 0.0, 0.0
         with np.errstate(all="ignore"):
-            for _, _, k, r, reach in self.residuals(beta):
-                exact += float(k @ (np.abs(r) <= reach))
-                logs += float(k @ np.log(np.maximum(np.maximum(np.abs(r), reach), 1e-300)))
+            if self.likelihood.scale_names:
+                return self._profile_scale(beta, self._regress(beta) if gamma is None else gamma)
+            exact, logs = 0.0, 0.0
+            for rows, r, reach in self.residuals(beta):
+                exact += float(rows.k @ (np.abs(r) <= reach))
+                size = np.maximum(np.maximum(np.abs(r), reach), 1e-300)
+                logs += float(rows.k @ np.log(size))
             if not math.isfinite(logs):
-                return math.inf
-            if self.falls(exact):
-                return -math.inf
+                return np.array([math.inf])
+            if self.too_many(exact):
+                return None
             # the geometric mean of the residuals: outliers hardly move it
-            return self._root(beta, logs / self.n if gamma is None else gamma)
+            start = logs / self.n + self.log_unit if gamma is None else float(gamma[0])
+            return np.array([self._root(beta, start)])
 
     def _root(self, beta: F64, gamma: float) -> float:
+        """Where the mean of zψ(z) is one, Eq. (3.5).
+
+        The logarithm of that mean falls as γ grows, and is nearly straight where the tails of ρ
+        are a power of z: Newton's method in it, kept within a bracket.
+        """
         low, high = -math.inf, math.inf
         for _ in range(200):
             pull, slope = 0.0, 0.0
-            for A, b, k in self.rows():
-                z = np.clip((b - A @ beta) * np.exp(-gamma), -HUGE, HUGE)
+            for A, b, k, _Z in self.rows():
+                z = np.clip((b - A @ beta) * np.exp(self.log_unit - gamma), -HUGE, HUGE)
                 psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
                 pull += float(k @ (z * psi))
                 slope += float(k @ (z * (psi + z * dpsi)))
@@ -320,6 +465,59 @@ class Whitened:
             if abs(step) <= 4 * U * max(1.0, abs(gamma)):
                 return gamma
         return gamma
+
+    def _regress(self, beta: F64) -> F64:
+        """Least squares of log|r| on the scale design: its slopes are consistent."""
+        right = np.zeros(self.q)
+        for rows, r, reach in self.residuals(beta):
+            assert rows.Z is not None
+            size = np.maximum(np.maximum(np.abs(r), reach), 1e-300)
+            right += rows.Z.T @ (rows.k * (np.log(size) + self.log_unit))
+        return np.asarray(self.S_inverse @ (self.S_inverse.T @ right))
+
+    def _profile_scale(self, beta: F64, gamma: F64) -> F64 | None:
+        """Newton's method in γ, of which the NLL at fixed β is a convex function.
+
+        It is where zψ(z) does not fall as |z| grows, as for every noise of this package.
+        """
+        value, gradient, H, sunk = self._by_scale(beta, gamma)
+        for _ in range(100):
+            if not math.isfinite(value):
+                return np.full(self.q, math.inf)
+            if sunk:
+                return None
+            values, vectors = np.linalg.eigh(H)
+            along = vectors.T @ gradient
+            # where it is nearly straight, a step of the expected curvature
+            step = -vectors @ (along / np.where(values > DEFINITE, values, 1.0))
+            if norm(step) <= 1e-6:  # in standard errors; Newton's method does the rest
+                return gamma
+            share = 1.0
+            while share > 1e-6:
+                trial = gamma + share * (self.S_inverse @ step) / self.root_b
+                found = self._by_scale(beta, trial)
+                if found[0] <= value + 1e-4 * share * float(gradient @ step):
+                    break
+                share /= 2
+            else:
+                return gamma  # rounding holds it there
+            gamma, (value, gradient, H, sunk) = trial, found
+        return gamma
+
+    def _by_scale(self, beta: F64, gamma: F64) -> tuple[float, F64, F64, float]:
+        """NLL but for constants, its gradient and Hessian in v; and observations of σ too small."""
+        value, gradient, H, sunk = 0.0, np.zeros(self.q), np.zeros((self.q, self.q)), 0.0
+        for rows, r, reach in self.residuals(beta):
+            assert rows.Z is not None
+            scale = self.log_sigma(rows, gamma)
+            z = np.clip(r * np.exp(-scale), -HUGE, HUGE)
+            psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
+            value += float(rows.k @ (self.noise.rho(z) + scale))
+            gradient += rows.Z.T @ (rows.k * (1 - z * psi))
+            H += rows.Z.T @ ((rows.k * z * (psi + z * dpsi))[:, None] * rows.Z)
+            sunk += float(rows.k @ (reach >= np.exp(scale)))
+        to = self.S_inverse / self.root_b
+        return value, to.T @ gradient, to.T @ H @ to, sunk
 
 
 def whitened(likelihood: LinearLikelihood) -> Whitened:

@@ -60,9 +60,9 @@ def test_sigma_is_profiled_to_full_precision(noise):
         assert local_certificate(likelihood, params, near=near)[1] == pytest.approx(
             gamma, abs=1e-13
         )
-    given_sigma = certificate(likelihood, params, np.exp(gamma))
+    given_sigma = certificate(likelihood, params, float(np.exp(gamma[0])))
     assert given_sigma.distance == pytest.approx(judged.distance, rel=1e-9)
-    assert not certificate(likelihood, params, 3 * np.exp(gamma)).converged
+    assert not certificate(likelihood, params, 3 * float(np.exp(gamma[0]))).converged
 
 
 @pytest.mark.parametrize("noise", SMOOTH, ids=repr)
@@ -87,15 +87,16 @@ def test_rounding_of_the_gradient_is_bounded(noise, offset, collinear):
     space = whitened(likelihood)
     gamma = space.profile(space.scale(params))
     point = space.at(space.scale(params), gamma)
+    R, gamma, root_b = point.R, gamma[0], np.sqrt(40) * space.root_b
     wide = np.longdouble
     assert np.finfo(wide).eps < 1e-18
     z = (y.astype(wide) - X.astype(wide) @ params.astype(wide)) * np.exp(-wide(gamma))
     psi = np.tanh(z / 2) if isinstance(noise, ml.Logistic) else 4 * z / (3 + z * z)
-    right = X.astype(wide).T @ psi
+    right = X.astype(wide).T @ psi * np.exp(-wide(gamma))
     u = np.zeros(3, wide)
     for j in range(3):  # forward substitution in R'
-        u[j] = (right[j] - space.R[:j, j].astype(wide) @ u[:j]) / wide(space.R[j, j])
-    truth = np.append(-u / wide(space.root_a), np.sum(1 - z * psi) / wide(space.root_b))
+        u[j] = (right[j] - R[:j, j].astype(wide) @ u[:j]) / wide(R[j, j])
+    truth = np.append(-u, np.sum(1 - z * psi) / wide(root_b))
     off = np.abs(point.gradient - truth).astype(float)
     assert (off <= point.error).all()
     assert (point.error <= 1e6 * (off.max() + 1e-16)).all()  # and it is not idle

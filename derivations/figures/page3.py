@@ -174,7 +174,7 @@ def a_valley_made_round():
     y = 1.0 + 0.5 * x + 0.5 * np.array([0.3, -1.1, 0.8, 0.4, -0.9, 1.2, -0.2, -0.5])
     likelihood = LinearLikelihood(np.column_stack([np.ones(8), x]), y)
     ls = least_squares(likelihood)
-    objective = _Objective(likelihood, ls, ls.params)
+    objective = _Objective.of_least_squares(likelihood, ls, ls.params)
     least = objective.value(np.zeros(3))
     levels = least + np.array([1.0, 4.0, 9.0]) / 2
     grid = np.linspace(-3.6, 3.6, 70)

@@ -1,18 +1,16 @@
 """Newton's method for smooth noises, with scoring where the ground is no bowl."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import LeastSquares, least_squares
-from mlreg.errors import InvalidInput
+from mlreg.certificate import least_squares
+from mlreg.errors import InvalidInput, RankDeficient
+from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.fold import fold
-from mlreg.linalg.pieces import Pieces
-from mlreg.linalg.triangle import norm, plain, scale_columns, solve_upper
+from mlreg.linalg.triangle import norm, plain, solve_upper
 from mlreg.optimizers.solution import Solution, check_start, finish, finish_locally
 from mlreg.scoring import DEFINITE, Whitened, whitened
 
@@ -29,20 +27,25 @@ ROBUST = 12
 LONGEST = 2.0
 """Change of log σ in one step, at most: that of a scoring step from far above."""
 
+SAMPLE = 5000
+"""Rows, or a hundred for each parameter, on which it is found out where to start."""
+
 
 @dataclass(frozen=True)
 class Newton:
-    """Newton's method in θ = (β, log σ), for every smooth and symmetric noise.
+    """Newton's method in θ = (β, γ), for every smooth and symmetric noise.
 
     A step is H⁻¹g where the observed Hessian, Eq. (3.7), is positive definite, and I⁻¹g with
     the expected information, Eq. (3.6), elsewhere (Fisher scoring). Both are computed in the
     whitened coordinates of Eq. (3.8), from the triangle of the design, never from XᵀX. The step
     is halved until the NLL falls by a fixed share of what its slope promises: so the NLL falls
-    in every step, and where it is bounded below the gradient goes to zero.
+    in every step, and where it is bounded below the gradient goes to zero. Where there is a
+    prior, it goes to the mode of the posterior.
 
     It starts from least squares, and for noises that are not log-concave, whose NLL may have
     several minima, Eq. (3.13), also from nearly the least absolute deviations, Eq. (8.2); the
-    better minimum is returned, and the message says whether the two agree.
+    better minimum is returned, and the message says whether the two agree. Of many rows, a
+    sample of them answers that.
 
     Parameters
     ----------
@@ -84,61 +87,102 @@ class Newton:
         given = None if start is None else check_start(likelihood, start)
         if not likelihood.noise.smooth:
             Whitened(likelihood)  # says why not, before the data are read
-        ls = least_squares(likelihood)
-        space = whitened(likelihood)
-        if ls.perfect:  # the NLL has no minimum: σ → 0
-            return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
-        starts = self._starts(space, ls, given)
-        robust = space.scale(ls.params) if given is not None else starts[-1][1]
+        if likelihood.prior is None:
+            ls = least_squares(likelihood)
+            if ls.perfect:  # the NLL has no minimum: σ → 0
+                return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
+            space = whitened(likelihood)
+            first = space.scale(ls.params)
+        else:
+            space = whitened(likelihood)
+            first = _ridge(space)
         if _most(space) > space.just_enough * (1 + 1e-11):  # p columns fit p rows, Eq. (8.6)
-            beta, exact = _through_rows(space, robust)
+            beta, exact = _through_rows(
+                space, first if given is not None else _robust(space, first)
+            )
             if exact > space.just_enough * (1 + 1e-11):
-                end = [(space.unscale(beta), math.nan)]
-                return finish_locally(likelihood, end, -math.inf, before)
-        runs = [_Run(self, space, name, beta) for name, beta in starts]
-        fallen = [run for run in runs if run.falls]
-        best = fallen[0] if fallen else min(runs, key=lambda run: run.point.nll)
+                return finish_locally(likelihood, [(space.unscale(beta), math.nan)], None, before)
+        if given is not None:
+            starts = [_Start("the start that was given", space.scale(given))]
+        elif space.convex or (space.noise.log_concave and likelihood.prior is not None):
+            starts = [_Start("ridge regression" if likelihood.prior else "least squares", first)]
+        else:
+            starts = self._of_sample(space) or _two(space, first)
+        runs = [_Run(self, space, start) for start in starts]
+        best = _best(runs)
         history = [(space.unscale(b), v) for b, v in zip(best.way, best.values, strict=True)]
-        if fallen:
-            return finish_locally(likelihood, history, -math.inf, before)
-        gamma, why = best.point.gamma + space.log_unit, best.why
-        if why and space.falls(space.p):
+        if best.falls:
+            return finish_locally(likelihood, history, None, before)
+        why = best.why
+        if why and not likelihood.scale_names and space.too_many(space.p):
             why = (
                 f"sigma runs to zero: {space.p} columns can fit as many of the {space.n} rows "
                 "exactly, which is just enough for that. Add rows, or remove columns"
             )
         said = _agreement(space, best, runs)
-        return finish_locally(likelihood, history, gamma, before, why=why, where=said)
+        return finish_locally(likelihood, history, best.point.gamma, before, why=why, where=said)
 
-    def _starts(
-        self, space: Whitened, ls: LeastSquares, given: F64 | None
-    ) -> list[tuple[str, F64]]:
-        """Names of the starts, and their scaled coefficients."""
-        if given is not None:
-            return [("the start that was given", space.scale(given))]
-        starts = [("least squares", space.scale(ls.params))]
-        if not space.noise.log_concave:
-            starts.append(("least absolute deviations", _least_absolute(space, starts[0][1])))
-        return starts
+    def _of_sample(self, space: Whitened) -> "list[_Start]":
+        """Where both starts lead to on a sample of the rows, where these are many; else nothing."""
+        size = max(SAMPLE, 100 * (space.p + space.q))
+        rows = space.likelihood.triangle.n_rows
+        if rows < 4 * size:
+            return []
+        sample = _sample(space.likelihood, size, rows)
+        try:
+            ls = least_squares(sample) if sample.prior is None else None
+            if ls is not None and ls.perfect:
+                return []
+            few = whitened(sample)
+            first = _ridge(few) if ls is None else few.scale(ls.params)
+            runs = [_Run(self, few, start) for start in _two(few, first)]
+        except (InvalidInput, RankDeficient):  # the sample lacks something, a rare level say
+            return []
+        best = _best(runs)
+        if best.falls or best.why:
+            return []
+        told = _agreement(few, best, runs).replace("a stationary point, reached from ", "")
+        start = space.scale(few.unscale(best.point.beta))
+        return [_Start(f"that of a sample of {size} rows: {told}", start, best.point.gamma)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """Scaled coefficients to start from, their name, and γ if it is known."""
+
+    name: str
+    beta: F64
+    gamma: F64 | None = None
+
+
+def _two(space: Whitened, first: F64) -> list[_Start]:
+    """The starts for noise whose NLL may have several minima."""
+    name = "least squares" if space.likelihood.prior is None else "ridge regression"
+    return [_Start(name, first), _Start("least absolute deviations", _robust(space, first))]
+
+
+def _best(runs: "list[_Run]") -> "_Run":
+    """The run that fell for ever, or else the one of the smallest NLL."""
+    return min(runs, key=lambda run: (not run.falls, run.point.nll))
 
 
 class _Run:
     """The way from one start: `way`, its NLLs, the last `point`, and `why` it ended there."""
 
-    def __init__(self, config: Newton, space: Whitened, name: str, beta: F64) -> None:
-        self.name, self.space, self.why = name, space, ""
+    def __init__(self, config: Newton, space: Whitened, start: _Start) -> None:
+        self.name, self.space, self.why = start.name, space, ""
         self.falls = False  # whether the NLL falls without end, as σ goes to zero
-        self.way, self.values = [beta], [math.nan]
-        gamma = space.profile(beta)
-        if not math.isfinite(gamma):  # −∞: so many zero residuals, or +∞: they overflow
-            self.falls = gamma < 0
+        self.way, self.values = [start.beta], [math.nan]
+        gamma = space.profile(start.beta) if start.gamma is None else start.gamma
+        if gamma is None or not np.isfinite(gamma).all():  # zero residuals, or they overflow
+            self.falls = gamma is None
             self.why = "the residuals at the start overflow: start nearer"
-            self.point = space.at(beta, 0.0)
+            self.point = space.at(start.beta, np.zeros(space.q))
             return
-        self.point = space.at(beta, gamma, bounds=False)
+        self.point = space.at(start.beta, gamma, bounds=False)
         self.values = [self.point.nll]
         for _ in range(config.max_iterations):
-            if space.falls(self.point.exact):
+            if space.falls(self.point):
                 self.falls = True
                 return
             if self.point.definite and norm(self.point.step) <= config.tolerance:
@@ -160,7 +204,9 @@ class _Run:
         least, along = point.flattest
         if norm(step) <= tolerance and least < -DEFINITE:
             step, bend = along, 0.5 * least  # at a saddle: off to the side that curves down
-        step = step * min(1.0, LONGEST * space.root_b / max(abs(float(step[-1])), 1e-300))
+        # change of log σ, at most and over the rows together
+        size = norm(step[space.p :]) / (space.root_b * math.sqrt(space.n))
+        step = step * min(1.0, LONGEST / max(size, 1e-300))
         slope = float(step @ point.gradient)
         share = 1.0
         for _ in range(60):
@@ -183,53 +229,77 @@ class _Run:
 
 def _agreement(space: Whitened, best: _Run, runs: list[_Run]) -> str:
     """What is to be said of a minimum where there may be others."""
-    if space.noise.log_concave:  # every stationary point is the MLE, Eq. (3.13)
+    if space.convex:
         return ""
+    kind = "a stationary point" if space.likelihood.prior is None else "a mode of the posterior"
     if len(runs) == 1:
-        return f"a stationary point, reached from one start ({best.name})"
+        return f"{kind}, reached from one start ({best.name})"
     (other,) = (run for run in runs if run is not best)
-    said = f"a stationary point, reached from {len(runs)} starts"
-    apart = space.apart(other.point.beta, best.point.beta, best.point.gamma)
+    apart = space.apart(best.point, other.point.beta)
     if apart <= 0.1:
-        return f"{said} ({runs[0].name} and {runs[1].name}) that agree"
+        said = f"reached from {len(runs)} starts ({runs[0].name} and {runs[1].name}) that agree"
+        return f"{kind}, {said}"
     return (
         f"the better of two stationary points: from {other.name} it ends {apart:.3g} standard "
         f"errors away, where the NLL is {other.point.nll - best.point.nll:.3g} higher"
     )
 
 
-def _least_absolute(space: Whitened, beta: F64) -> F64:
+def _sample(likelihood: LinearLikelihood, size: int, rows: int) -> LinearLikelihood:
+    """The likelihood of about ``size`` of the rows, drawn at random; one pass over the data."""
+    rng = np.random.default_rng(0)
+    parts: list[tuple[F64, ...]] = []
+    for block in likelihood.blocks():
+        m = block.y.shape[0]
+        picked = np.sort(rng.choice(m, math.ceil(m * size / rows), replace=False))
+        arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
+        parts.append(tuple(np.empty(0) if a is None else to_numpy(a)[picked] for a in arrays))
+    X, y, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    frequency, precision, Z = (a if a.size else None for a in rest)
+    source = ArraySource(
+        X, y, names=likelihood.source.names, frequency=frequency, precision=precision,
+        scale=Z, scale_names=likelihood.scale_names or None,
+    )  # fmt: skip
+    return LinearLikelihood.from_source(source, likelihood.noise, likelihood.prior)
+
+
+def _ridge(space: Whitened) -> F64:
+    """The mode for normal noise whose σ is the rough one that the coordinates were made with."""
+    triangle = plain(space.likelihood.triangle).R
+    R, right = triangle[: space.p, : space.p], triangle[: space.p, -1]
+    q = solve_upper(space.base, R.T @ right, transpose=True)
+    return solve_upper(space.base, q)
+
+
+def _robust(space: Whitened, beta: F64) -> F64:
     """Near the least absolute deviations, by reweighted least squares, Eq. (8.10)."""
     for count in range(ROBUST):
-        total = sum(float(k @ np.abs(r)) for _, _, k, r, _ in space.residuals(beta))
+        total = sum(float(rows.k @ np.abs(r)) for rows, r, _ in space.residuals(beta))
         floor = total / space.n * 10.0 ** -min(count, 8)
         if not 0 < floor < math.inf:
             break
-
-        def rows(beta: F64 = beta, floor: float = floor) -> Iterator[Pieces]:
-            for A, b, k, r, _ in space.residuals(beta):
-                root = np.sqrt(k / np.maximum(np.abs(r), floor) * floor)
-                yield Pieces([np.column_stack([A, b]) * root[:, None]])
-
-        triangle = plain(fold(rows(), space.p + 1))
-        R = triangle.R
-        if not np.diagonal(R)[:-1].all():
+        G, right = np.diag(np.zeros(space.p)), np.zeros(space.p)
+        for rows, r, _ in space.residuals(beta):
+            W = solve_upper(space.base, rows.A.T, transpose=True).T
+            weight = (rows.k / np.maximum(np.abs(r), floor) * floor)[:, None]
+            G += W.T @ (weight * W)
+            right += W.T @ (weight[:, 0] * r)
+        values, vectors = np.linalg.eigh(G)
+        if not values[0] > 1e-12 * values[-1]:
             break
-        exponent = triangle.exponent[-1] - triangle.exponent[:-1]
-        new = scale_columns(solve_upper(R[:-1, :-1], R[:-1, -1]), exponent)
-        if not np.isfinite(new).all():
-            break
-        beta = new
+        beta = beta + solve_upper(space.base, vectors @ ((vectors.T @ right) / values))
     return beta
 
 
 def _most(space: Whitened) -> float:
     """Number of observations in as many rows as there are columns, at most; no pit: zero."""
-    if math.isinf(space.limit):
+    if math.isinf(space.limit) or space.likelihood.scale_names:
         return 0.0
+    if space.likelihood.triangle.n_rows == space.n:  # no frequencies: one in each row
+        return float(min(space.p, space.n))
     most = np.zeros(0)
-    for _, _, k in space.rows():
-        most = np.sort(np.append(most, k))[-space.p :]
+    for rows in space.rows():
+        most = np.sort(np.append(most, rows.k))[-space.p :]
     return float(most.sum())
 
 
@@ -239,9 +309,9 @@ def _through_rows(space: Whitened, beta: F64) -> tuple[F64, float]:
     Rows of high frequency first, then those of small residuals. It holds all rows, which are few
     where this is asked for.
     """
-    parts = [(A, b, k, np.abs(r)) for A, b, k, r, _ in space.residuals(beta)]
+    parts = [(rows.A, rows.b, rows.k, np.abs(r)) for rows, r, _ in space.residuals(beta)]
     A, b, k, size = (np.concatenate(part) for part in zip(*parts, strict=True))
-    W = solve_upper(space.R, A.T, transpose=True).T
+    W = solve_upper(space.base, A.T, transpose=True).T
     basis, chosen = np.zeros((0, space.p)), []
     for i in np.lexsort((size, -k)).tolist():
         rest = W[i] - basis.T @ (basis @ W[i])

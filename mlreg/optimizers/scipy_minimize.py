@@ -14,10 +14,9 @@ from scipy import optimize
 from mlreg.certificate import CONVERGED, LeastSquares, least_squares, local_certificate
 from mlreg.errors import InvalidInput, MlregError
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Gaussian
-from mlreg.linalg.triangle import norm, solve_upper
+from mlreg.linalg.triangle import norm
 from mlreg.optimizers.solution import Solution, Status, check_start, finish, finish_locally
-from mlreg.scoring import Whitened
+from mlreg.scoring import Whitened, whitened
 
 __all__ = ["Scipy"]
 
@@ -40,7 +39,7 @@ _ONE_AT_A_TIME = threading.Lock()  # what warnings.catch_warnings changes is the
 
 @dataclass(frozen=True)
 class Scipy:
-    """Minimise the NLL in θ = (β, log σ) by a method of ``scipy.optimize.minimize``.
+    """Minimise the NLL in θ = (β, γ) by a method of ``scipy.optimize.minimize``.
 
     The method gets exactly the derivatives that it can use, in coordinates in
     which the expected information at the start is the identity, Eq. (3.8),
@@ -85,14 +84,18 @@ class Scipy:
             Whitened(likelihood)  # says why not, before the data are read
         before = likelihood.reads
         beta = check_start(likelihood, start)
+        if likelihood.prior is not None:
+            raise InvalidInput(
+                "Scipy() minimises the NLL, and there is a prior: Newton() finds the posterior mode"
+            )
         ls = least_squares(likelihood)
         if ls.perfect:  # the NLL has no minimum: σ → 0
             return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
-        if not isinstance(likelihood.noise, Gaussian):
-            return self._minimize(likelihood, ls, ls.params if start is None else beta, before)
+        if not likelihood.exact:
+            return self._minimize(likelihood, ls.params if start is None else beta, before)
         way, distance = [beta], norm(ls.contrast(beta)) / ls.s
         while True:
-            objective = _Objective(likelihood, ls, way[-1])
+            objective = _Objective.of_least_squares(likelihood, ls, way[-1])
             found, message = self._run(objective)
             way += [*objective.way, objective.params(found)]
             before_round, distance = distance, norm(ls.contrast(way[-1])) / ls.s
@@ -106,15 +109,13 @@ class Scipy:
         )
         return finish(likelihood, ls, params, way, "iteration", before, status)
 
-    def _minimize(
-        self, likelihood: LinearLikelihood, ls: LeastSquares, beta: F64, before: int
-    ) -> Solution:
+    def _minimize(self, likelihood: LinearLikelihood, beta: F64, before: int) -> Solution:
         """The same for noise of which least squares is not the MLE."""
         history: list[tuple[F64, float]] = []
         _, gamma = local_certificate(likelihood, beta)
         params, message, distance = beta, "", math.inf
-        while math.isfinite(gamma):
-            objective = _Objective(likelihood, ls, params, gamma)
+        while np.isfinite(gamma).all():
+            objective = _Objective.of_point(likelihood, params, gamma)
             value = likelihood.nll(np.append(params, gamma))
             found, message = self._run(objective)
             points = [(params, value)] if not history else []
@@ -123,7 +124,8 @@ class Scipy:
             history += [*points, (end, objective.value(found))]
             # what it ended at: where the scale is profiled again, and the goal is near or not
             params = end
-            judged, gamma = local_certificate(likelihood, params, near=objective.theta(found)[-1])
+            near = objective.theta(found)[len(params) :]
+            judged, gamma = local_certificate(likelihood, params, near=near)
             far, distance = distance, max(judged.distance, judged.sigma_distance)
             if self._limited or judged.converged or not distance < 0.5 * far:
                 break
@@ -132,9 +134,10 @@ class Scipy:
             f"{self.method} stopped there, saying {message!r}: raise its iteration limit in "
             "options, start nearer, or try Newton()"
         )
-        convex = likelihood.noise.log_concave
+        convex = whitened(likelihood).convex
         where = "" if convex else "a stationary point, reached from one start"
-        return finish_locally(likelihood, history, gamma, before, why=why, where=where)
+        bounded = None if np.isneginf(gamma).any() else gamma
+        return finish_locally(likelihood, history, bounded, before, why=why, where=where)
 
     @property
     def _limited(self) -> bool:
@@ -173,38 +176,47 @@ class Scipy:
 
 
 class _Objective:
-    """The NLL in whitened coordinates: β = β₀ + σ₀R⁻¹u/√a, γ = γ₀ + v/√(bn), Eq. (3.8).
+    """The NLL in whitened coordinates x = (u, v), Eq. (3.8): θ = origin + to·x.
 
-    σ₀ is the scale profiled at the start β₀, or that of ``gamma``; a and b are the Fisher
-    constants of the noise: there the expected information is the identity, Eq. (3.6).
+    There the expected information at the origin is the identity, Eq. (3.6).
     """
 
-    def __init__(
-        self, likelihood: LinearLikelihood, ls: LeastSquares, beta: F64, gamma: float | None = None
-    ) -> None:
-        self.likelihood, self.ls, self.beta = likelihood, ls, beta
-        self.k = len(beta) + 1
-        location, _, scale = likelihood.noise.fisher
-        error = norm(ls.contrast(beta)) if gamma is None else 0.0
-        self.gamma = ls.log_sigma(error) if gamma is None else gamma
-        self.per_gamma = math.sqrt(scale * ls.n_rows)
-        if gamma is None:
-            sigma = math.hypot(ls.norm_r, error) / math.sqrt(ls.n_rows)
-        else:
-            sigma = math.exp(gamma - ls.scale_y * math.log(2))
-        J = sigma / math.sqrt(location) * solve_upper(ls.R, np.eye(self.k - 1))
-        self.J = np.array([ls.unscale(column) for column in J.T]).T  # ∂β/∂u
+    def __init__(self, likelihood: LinearLikelihood, origin: F64, to: F64, values: bool) -> None:
+        self.likelihood, self.origin, self.to = likelihood, origin, to
+        self.p, self.k = likelihood.n_params, len(origin)
         self.way: list[F64] = []
         self.values: list[float] = []
         self.last = np.zeros(self.k)
-        self.keeps_values = gamma is not None  # for Gaussian noise the way alone tells them
+        self.keeps_values = values  # for Gaussian noise the way alone tells them
         self._seen = (np.full(self.k, np.nan), math.nan)  # a point, and its value
 
+    @classmethod
+    def of_least_squares(
+        cls, likelihood: LinearLikelihood, ls: LeastSquares, beta: F64
+    ) -> "_Objective":
+        """Origin at β, σ profiled there."""
+        error, p = norm(ls.contrast(beta)), len(beta)
+        to = np.zeros((p + 1, p + 1))
+        sigma = math.hypot(ls.norm_r, error) / math.sqrt(ls.n_rows)
+        to[:p, :p] = np.array([ls.unscale(u) for u in (sigma * ls.inverse).T]).T  # ∂β/∂u
+        to[p, p] = 1 / math.sqrt(2 * ls.n_rows)
+        return cls(likelihood, np.append(beta, ls.log_sigma(error)), to, False)
+
+    @classmethod
+    def of_point(cls, likelihood: LinearLikelihood, beta: F64, gamma: F64) -> "_Objective":
+        """Origin at (β, γ), any smooth noise."""
+        space, p = whitened(likelihood), len(beta)
+        point = space.at(space.scale(beta), gamma, bounds=False)
+        to = np.zeros((p + space.q,) * 2)
+        to[:p, :p] = np.array([space.unscale(u) for u in point.inverse.T]).T
+        to[p:, p:] = space.S_inverse / space.root_b
+        return cls(likelihood, np.append(beta, gamma), to, True)
+
     def params(self, x: F64) -> F64:
-        return np.asarray(self.beta + self.J @ x[:-1])
+        return self.theta(x)[: self.p]
 
     def theta(self, x: F64) -> F64:
-        return np.append(self.params(x), self.gamma + x[-1] / self.per_gamma)
+        return np.asarray(self.origin + self.to @ x)
 
     def value(self, x: F64) -> float:
         if not (x == self._seen[0]).all():
@@ -215,21 +227,13 @@ class _Objective:
     def value_and_gradient(self, x: F64) -> tuple[float, F64]:
         value, g = self.likelihood.nll_and_gradient(self.theta(x))
         self._seen = (np.array(x), value)
-        gradient = np.append(self.J.T @ g[:-1], g[-1] / self.per_gamma)
-        return (value if math.isfinite(value) else math.inf), gradient
+        return (value if math.isfinite(value) else math.inf), self.to.T @ g
 
     def hessian(self, x: F64) -> F64:
-        return self._pull_back(self.likelihood.hessian(self.theta(x)))
+        return np.asarray(self.to.T @ self.likelihood.hessian(self.theta(x)) @ self.to)
 
     def information(self, x: F64) -> F64:
-        return self._pull_back(self.likelihood.information(self.theta(x)))
-
-    def _pull_back(self, H: F64) -> F64:
-        out = np.empty_like(H)
-        out[:-1, :-1] = self.J.T @ H[:-1, :-1] @ self.J
-        out[:-1, -1] = out[-1, :-1] = self.J.T @ H[:-1, -1] / self.per_gamma
-        out[-1, -1] = H[-1, -1] / self.per_gamma**2
-        return out
+        return np.asarray(self.to.T @ self.likelihood.information(self.theta(x)) @ self.to)
 
     def record(self, x: F64, _state: object = None) -> None:
         self.last = np.array(x, dtype=np.float64)

@@ -12,13 +12,13 @@ from mlreg.certificate import (
     Certificate,
     LeastSquares,
     certificate,
+    judge_locally,
     least_squares,
-    local_certificate,
     nowhere,
 )
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.likelihood.noise import Noise
 from mlreg.linalg.triangle import norm
 from mlreg.scoring import Whitened, whitened
 
@@ -83,8 +83,8 @@ class Solution:
 
     Attributes
     ----------
-    theta : ndarray, shape (p + 1,)
-        (β, log σ), σ profiled at β.
+    theta : ndarray, shape (p + q,)
+        (β, γ): the coefficients, and log σ or the coefficients of the scale design.
     noise : Noise
         The noise of the likelihood.
     status : Status
@@ -115,10 +115,17 @@ class Optimizer(Protocol):
 
 def check_noise(likelihood: LinearLikelihood, what: str, instead: str = "") -> None:
     """Raise for noise that is not Gaussian; ``what`` needs it to be, ``instead`` a smooth one."""
-    noise = likelihood.noise
-    if not isinstance(noise, Gaussian):
-        can = f". {instead}" if instead and noise.smooth else ""
-        raise InvalidInput(f"{what}, for Gaussian noise only: this likelihood has {noise}{can}")
+    noise, more = likelihood.noise, ""
+    if likelihood.exact:
+        return
+    if likelihood.scale_names:
+        more = f" and a scale design ({', '.join(likelihood.scale_names)})"
+    if likelihood.prior is not None:
+        more += f" and the prior {likelihood.prior}"
+    can = f". {instead}" if instead and noise.smooth else ""
+    raise InvalidInput(
+        f"{what}, for Gaussian noise of one scale only: this likelihood has {noise}{more}{can}"
+    )
 
 
 def check_start(likelihood: LinearLikelihood, start: F64 | None) -> F64:
@@ -196,7 +203,7 @@ def perfect(ls: LeastSquares) -> Status:
 def finish_locally(
     likelihood: LinearLikelihood,
     history: Sequence[tuple[F64, float]],
-    gamma: float,
+    gamma: F64 | None,
     reads: int,
     *,
     why: str = "",
@@ -204,30 +211,27 @@ def finish_locally(
 ) -> Solution:
     """`finish` for any smooth noise.
 
-    ``history`` are the points and their NLLs, ``gamma`` the log σ at the last one, −∞ where the
-    likelihood has no maximum. ``why`` says
-    what ended the way, for the case that it is not at its goal; ``where`` what the goal is, if it
-    may not be the MLE.
+    ``history`` are the points and their NLLs, ``gamma`` the γ at the last one, None where the
+    likelihood has no maximum. ``why`` says what ended the way, for the case that it is not at its
+    goal; ``where`` what the goal is, if it may not be the MLE.
     """
     way, (params, _) = [point for point, _ in history], history[-1]
-    if isinstance(likelihood.noise, Gaussian):
+    if likelihood.exact:
         ls = least_squares(likelihood)
         stopped = Status("stopped", why) if why else None
         return finish(likelihood, ls, params, way, "iteration", reads, stopped)
     space = whitened(likelihood)
     values = np.array([value for _, value in history]) / likelihood.n_rows
-    judged = nowhere(likelihood.source.names)
-    if gamma != -math.inf:
-        judged, gamma = local_certificate(likelihood, params, near=gamma)
-    if gamma == -math.inf:
-        exact = max(space.at(space.scale(params), 0.0).exact, space.p)
-        status = _unbounded(space, exact)
+    point = space.at(space.scale(params), np.zeros(space.q) if gamma is None else gamma)
+    judged = nowhere(likelihood) if gamma is None else judge_locally(space, point)
+    if gamma is None:
+        status = _unbounded(space, point.exact)
         # with just enough of them it falls to a limit, which no sigma reaches
-        values[-1] = -math.inf if exact > space.just_enough else math.nan
+        many = bool(likelihood.scale_names) or max(point.exact, space.p) > space.just_enough
+        values[-1], gamma = -math.inf if many else math.nan, np.full(space.q, -math.inf)
     else:
         status = _judged(judged, why, where)
-    end, scale = space.scale(params), gamma - space.log_unit
-    apart = [space.apart(space.scale(point), end, scale) for point in way[:-1]]
+    apart = [space.apart(point, space.scale(before)) for before in way[:-1]]
     distance = np.append(apart, 0.0) + judged.distance
     return Solution(
         np.append(params, gamma),
@@ -242,22 +246,38 @@ def finish_locally(
 def _judged(judged: Certificate, why: str, where: str) -> Status:
     """Status of a point that a local certificate has judged."""
     far = max(judged.distance, judged.rounding.max(initial=0.0))
-    goal = where or "the MLE"
+    goal = where or ("the posterior mode" if judged.posterior else "the MLE")
+    unit = "posterior standard deviations" if judged.posterior else "standard errors"
     if judged.converged:
-        told = f"within {far:.2g} standard errors of {goal}"
+        told = f"within {far:.2g} {unit} of {goal}"
         return Status("converged", told if where else f"every linear contrast is {told}")
     if not judged.definite:
         told = "the observed Hessian is not positive definite: this is no minimum"
     elif np.isinf(judged.rounding).any():
         told = "rounding has no bound, for the columns are nearly collinear: drop one"
     else:
-        told = f"{max(judged.distance, judged.sigma_distance):.3g} standard errors from {goal}"
+        told = f"{max(judged.distance, judged.sigma_distance):.3g} {unit} from {goal}"
     return Status("stopped", f"{told}. {why}" if why else told)
 
 
 def _unbounded(space: Whitened, exact: float) -> Status:
     """Status of a likelihood without a maximum, so many rows being fitted exactly, Eq. (8.6)."""
-    noise, others = space.noise, max(space.n - exact, 1e-300)
+    noise = space.noise
+    if space.likelihood.scale_names:
+        return Status(
+            "unbounded",
+            "the likelihood has no maximum: the scale design singles out rows that the columns fit "
+            "exactly, and sigma of these goes to zero. Remove columns of the scale design, or join "
+            "groups of few rows",
+        )
+    if space.likelihood.prior is not None:
+        return Status(
+            "unbounded",
+            "the posterior has no mode: the columns fit so many rows exactly that its density "
+            "grows without end as sigma goes to zero. Add rows, or remove columns",
+        )
+    exact = max(exact, space.p)
+    others = max(space.n - exact, 1e-300)
     return Status(
         "unbounded",
         f"the likelihood of {noise} has no maximum: {exact:g} of the {space.n} rows are fitted "

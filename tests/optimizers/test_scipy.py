@@ -90,12 +90,14 @@ def test_coordinates_make_the_information_the_identity_and_follow_the_chain_rule
 
     X, y = textbook
     likelihood = ml.LinearLikelihood.from_source(ArraySource(X * [1e6, 1e-3], y, intercept=True))
-    objective = _Objective(likelihood, least_squares(likelihood), np.array([1.0, 0, 100.0]))
+    objective = _Objective.of_least_squares(
+        likelihood, least_squares(likelihood), np.array([1.0, 0, 100.0])
+    )
     zero = np.zeros(4)
     assert np.abs(objective.information(zero) - np.eye(4)).max() <= 1e-12
     at = np.array([0.3, -1.0, 2.0, 0.5])
-    T = np.zeros((4, 4))
-    T[:3, :3], T[3, 3] = objective.J, 1 / np.sqrt(2000)
+    T = objective.to
+    assert T[3, 3] == 1 / np.sqrt(2000)
     theta = objective.theta(at)
     assert objective.value(at) == likelihood.nll(theta)
     assert objective.value_and_gradient(at)[1] == pytest.approx(
