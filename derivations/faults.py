@@ -157,6 +157,7 @@ CODE = [
     ("9.6", "likelihood.linear.LinearLikelihood.hessian"),
     ("9.7", "likelihood.linear.LinearLikelihood.spread_triangle"),
     ("9.7", "likelihood.linear.LinearLikelihood.gradient"),
+    ("9.8", "scoring.Whitened._regress"),
     ("9.8", "likelihood.noise.Gaussian.rho"),
     ("9.8", "likelihood.noise.Laplace.rho"),
     ("9.8", "likelihood.noise.Logistic.rho"),

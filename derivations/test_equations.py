@@ -272,7 +272,9 @@ def test_a_fault_in_the_check_alone_is_caught(tmp_path, monkeypatch, page, old, 
 
 def test_pytest_itself_fails_on_a_copy_with_a_sign_turned(tmp_path):
     folder = tmp_path / "derivations"
-    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("test_*", "__pycache__", "[2-9]-*", "1?-*"))
+    shutil.copytree(
+        HERE, folder, ignore=shutil.ignore_patterns("test_*", "__pycache__", "[2-9]-*", "1?-*")
+    )
     page = folder / "1-gaussian.md"
     text = page.read_text("utf-8")
     fault = text.replace(r"- \log(\sigma) -", r"+ \log(\sigma) -")
