@@ -171,6 +171,27 @@ CODE = [
     ("9.13", "likelihood.noise.Logistic.quantile"),
     ("9.14", "likelihood.noise.Gaussian.rho"),
     ("9.14", "likelihood.noise.Logistic.rho"),
+    ("10.1", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.1", "likelihood.linear.LinearLikelihood.nll"),
+    ("10.1", "scoring.Whitened.at"),
+    ("10.2", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.2", "likelihood.linear.LinearLikelihood.gradient"),
+    ("10.3", "scoring.Whitened._prior_rows"),
+    ("10.4", "optimizers.newton.Newton.minimize"),
+    ("10.5", "optimizers.newton.Newton.minimize"),
+    ("10.5", "likelihood.linear.LinearLikelihood.gradient"),
+    ("10.6", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.6", "likelihood.linear.LinearLikelihood.gradient"),
+    ("10.7", "likelihood.linear.LinearLikelihood.information"),
+    ("10.7", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.8", "likelihood.linear.LinearLikelihood.gradient"),
+    ("10.8", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.9", "likelihood.linear.LinearLikelihood.nll"),
+    ("10.10", "likelihood.linear.LinearLikelihood.nll"),
+    ("10.10", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.11", "likelihood.linear.LinearLikelihood.information"),
+    ("10.11", "scoring.Point.spread"),
+    ("10.12", "likelihood.linear.LinearLikelihood.nll"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
@@ -214,6 +235,10 @@ CHECKS = [
     ("9-scale-and-transform.md", "(2, 0): a, (0, 2): c_}", "(2, 0): a, (0, 2): a}"),
     ("9-scale-and-transform.md", "log_sigma = (Z_any[i, :]", "log_sigma = 2 * (Z_any[i, :]"),
     ("9-scale-and-transform.md", "y_ * sp.log(10))", "y_ * sp.log(9))"),
+    ("10-prior.md", "off * slopes, ", "slopes, "),
+    ("10-prior.md", "moment = {0: 1, 1: 0, 2: noise_var}", "moment = {0: 1, 1: 0, 2: 1}"),
+    ("10-prior.md", "log_prior = sp.log(eq", "log_prior = -sp.log(eq"),
+    ("10-prior.md", "known + np.diag(", "known + 2 * np.diag("),
 ]
 
 

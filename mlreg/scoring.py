@@ -2,8 +2,8 @@
 
 With R the triangle of the rows [√w X] over σᵢ, S that of the scale design, and a and b the noise's
 Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eqs.
-(3.6) and (9.5), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in
-(u, v) is a number of standard errors, whatever the units of X and y, and however nearly collinear the
+(3.6) and (9.5), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in (u,
+v) is a number of standard errors, whatever the units of X and y, and however nearly collinear the
 columns: that is what Newton's method and the certificate count in. The scoring step −I⁻¹g is
 simply minus the gradient here. Where there is a prior, its precision is added to the information,
 its penalty to the NLL, and lengths are in standard deviations of the posterior.
@@ -63,7 +63,7 @@ class Point:
     R : ndarray, shape (p, p)
         Upper triangle with u = RΔβ.
     nll : float
-        In the units of the data; with the penalty of the prior, if there is one.
+        In the units of the data; with the penalty of the prior, Eq. (10.1), if there is one.
     gradient : ndarray, shape (p + q,)
         Of the NLL, Eqs. (3.5) and (9.3).
     hessian : ndarray, shape (p + q, p + q)
@@ -187,7 +187,7 @@ class Whitened:
     def _start(self, triangle: F64) -> tuple[F64, F64 | None]:
         """Triangle that the rows are whitened with; RᵀR of the rows in it, where it is not I.
 
-        With a prior, rows of size σ/τ are put under those of the data: Eq. (2.7).
+        With a prior, rows of size σ/τ are put under those of the data: Eqs. (2.7) and (10.3).
         """
         R, p = triangle[: self.p, : self.p], self.p
         self.penalty = np.zeros(p)
@@ -370,7 +370,7 @@ class Whitened:
     def _factor(self, J: F64) -> F64 | None:
         """Upper C with CᵀC the information in the coordinates of the rows; None: ill-conditioned.
 
-        The prior's part is added here.
+        The prior's part is added here, Eq. (10.11).
         """
         D = np.sqrt(self.penalty)[:, None] * self.inverse
         total = J + D.T @ D

@@ -178,7 +178,7 @@ class LinearLikelihood:
 
     @cached_property
     def prior_precision(self) -> F64:
-        """1/τ² of each coefficient, shape (p,); zero where there is no prior."""
+        """1/τ² of each coefficient, shape (p,), Eq. (10.1); zero where there is no prior."""
         if self.prior is None:
             return np.zeros(self.n_params)
         precision = np.full(self.n_params, self.prior.sd**-2.0)
