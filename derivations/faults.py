@@ -154,6 +154,7 @@ CODE = [
     ("9.5", "likelihood.linear.LinearLikelihood.factor"),
     ("9.5", "likelihood.linear.LinearLikelihood.spread_triangle"),
     ("9.5", "likelihood.linear.LinearLikelihood.scale_triangle"),
+    ("9.5", "inference.information.Information.scale_std_errors"),
     ("9.6", "likelihood.linear.LinearLikelihood.hessian"),
     ("9.7", "likelihood.linear.LinearLikelihood.spread_triangle"),
     ("9.7", "likelihood.linear.LinearLikelihood.gradient"),
@@ -180,10 +181,12 @@ CODE = [
     ("10.4", "optimizers.newton.Newton.minimize"),
     ("10.5", "optimizers.newton.Newton.minimize"),
     ("10.5", "likelihood.linear.LinearLikelihood.gradient"),
+    ("10.5", "estimate.Fit.ridge"),
     ("10.6", "likelihood.linear.LinearLikelihood.prior_precision"),
     ("10.6", "likelihood.linear.LinearLikelihood.gradient"),
     ("10.7", "likelihood.linear.LinearLikelihood.information"),
     ("10.7", "likelihood.linear.LinearLikelihood.prior_precision"),
+    ("10.7", "estimate.Fit.effective_df"),
     ("10.8", "likelihood.linear.LinearLikelihood.gradient"),
     ("10.8", "likelihood.linear.LinearLikelihood.prior_precision"),
     ("10.9", "likelihood.linear.LinearLikelihood.nll"),
@@ -191,6 +194,7 @@ CODE = [
     ("10.10", "likelihood.linear.LinearLikelihood.prior_precision"),
     ("10.11", "likelihood.linear.LinearLikelihood.information"),
     ("10.11", "scoring.Point.spread"),
+    ("10.11", "inference.information.Information.std_errors"),
     ("10.12", "likelihood.linear.LinearLikelihood.nll"),
 ]
 
