@@ -56,14 +56,15 @@ class ScaledSource:
             )
         # any column of numbers may stand before the ~: only the other side is used
         response = source.design.response
-        formula = f"{response} {scale.strip()}"
+        quoted = f"`{response}`" if response in table.names else response
+        formula = f"{quoted} {scale.strip()}"
         self.of_mean = source
         self.of_scale = StreamedSource(table, formula, progress=progress, **weights)
         named = replace(self.of_scale.design, formula=f"{LEFT} {scale.strip()}", response=LEFT)
         self.design = replace(source.design, scale=named)
         self.names, self.scale_names = source.names, self.of_scale.names
         self.n_rows, self.rereadable, self.left_out = source.n_rows, True, 0
-        self.rows_in_all = source.rows_in_all
+        self.rows_in_all, self.transform = source.rows_in_all, source.transform
 
     def __repr__(self) -> str:
         return f"<ScaledSource: {self.of_mean!r}, scale {', '.join(self.scale_names)}>"
