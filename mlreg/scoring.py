@@ -1,12 +1,12 @@
 """NLL, gradient and Hessian at a point, in coordinates in which the information is the identity.
 
 With R the triangle of the rows [√w X] over σᵢ, S that of the scale design, and a and b the noise's
-Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eq.
-(3.6), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in (u, v) is a
-number of standard errors, whatever the units of X and y, and however nearly collinear the
+Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eqs.
+(3.6) and (9.5), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in (u,
+v) is a number of standard errors, whatever the units of X and y, and however nearly collinear the
 columns: that is what Newton's method and the certificate count in. The scoring step −I⁻¹g is
 simply minus the gradient here. Where there is a prior, its precision is added to the information,
-its penalty to the NLL, and lengths are in standard deviations of the posterior.
+its penalty to the NLL, Eqs. (10.1) and (10.11): lengths are in posterior standard deviations.
 
 β inside is in the scaled units of the triangle, as in `mlreg.certificate.LeastSquares`; γ is in
 those of the data.
@@ -46,7 +46,7 @@ SPREAD = 1e-9
 
 
 class Rows(NamedTuple):
-    """A block of rows, scaled: √w X, √w y, frequencies k, and the scale design or None."""
+    """A block of rows, scaled: √w X, √w y, Eq. (1.5), frequencies k, the scale design or None."""
 
     A: F64
     b: F64
@@ -67,11 +67,11 @@ class Point:
     R : ndarray, shape (p, p)
         Upper triangle with u = RΔβ.
     nll : float
-        In the units of the data; with the penalty of the prior, if there is one.
+        In the units of the data; with the penalty of the prior, Eq. (10.1), if there is one.
     gradient : ndarray, shape (p + q,)
-        Of the NLL, Eq. (3.5).
+        Of the NLL, Eqs. (3.5) and (9.3).
     hessian : ndarray, shape (p + q, p + q)
-        Eq. (3.7); its mean is the identity.
+        Eqs. (3.7) and (9.4); its mean is the identity.
     error : ndarray, shape (p + q,)
         Bound on what rounding does to the gradient; zero where it was not asked for.
     noise_of_nll : float
@@ -105,7 +105,7 @@ class Point:
 
     @cached_property
     def inverse(self) -> F64:
-        """R⁻¹."""
+        """R⁻¹, whose rows have the lengths of Eq. (2.11)."""
         return solve_upper(self.R, np.eye(len(self.beta)))
 
     @cached_property
@@ -195,7 +195,7 @@ class Whitened:
     def _start(self, triangle: F64) -> tuple[F64, F64 | None]:
         """Triangle that the rows are whitened with; RᵀR of the rows in it, where it is not I.
 
-        With a prior, rows of size σ/τ are put under those of the data: Eq. (2.7).
+        With a prior, rows of size σ/τ are put under those of the data: Eqs. (2.7) and (10.3).
         """
         R, p = triangle[: self.p, : self.p], self.p
         self.penalty = np.zeros(p)
@@ -400,7 +400,10 @@ class Whitened:
         )
 
     def falls(self, point: Point) -> bool:
-        """Whether the NLL falls for ever from here, as σ, or that of some rows, goes to zero."""
+        """Whether the NLL falls for ever from here, as σ, or that of some rows, goes to zero.
+
+        Eqs. (8.6) and (9.9).
+        """
         return point.sunk > 0 if self.likelihood.scale_names else self.too_many(point.exact)
 
     @property
@@ -427,7 +430,7 @@ class Whitened:
     def profile(
         self, beta: F64, gamma: F64 | None = None, *, tolerance: float = 8 * U
     ) -> F64 | None:
-        """The γ that minimises the NLL at fixed β; None where there is none.
+        """The γ that minimises the NLL at fixed β, Eq. (9.6); None where there is none.
 
         That is where σ, or that of some rows, goes to zero. One γ is found to full precision,
         several to a millionth of a standard error.
@@ -489,7 +492,7 @@ class Whitened:
         return gamma
 
     def _regress(self, beta: F64) -> F64:
-        """Least squares of log|r| on the scale design: its slopes are consistent."""
+        """Least squares of log|r| on the scale design: its slopes are consistent, Eq. (9.8)."""
         right = np.zeros(self.q)
         for rows, r, reach in self.residuals(beta):
             assert rows.Z is not None
@@ -498,7 +501,7 @@ class Whitened:
         return np.asarray(self.S_inverse @ (self.S_inverse.T @ right))
 
     def _profile_scale(self, beta: F64, gamma: F64) -> F64 | None:
-        """Newton's method in γ, of which the NLL at fixed β is a convex function.
+        """Newton's method in γ, of which the NLL at fixed β is a convex function, Eq. (9.6).
 
         It is where zψ(z) does not fall as |z| grows, as for every noise of this package.
         """
