@@ -387,7 +387,7 @@ class Whitened:
 
     @property
     def convex(self) -> bool:
-        """Whether every stationary point is the MLE, Eq. (3.13): in (β/σ, 1/σ) the NLL is convex."""
+        """Whether each stationary point is the MLE, Eq. (3.13): convex in (β/σ, 1/σ)."""
         one_scale = not self.likelihood.scale_names and self.likelihood.prior is None
         return self.noise.log_concave and one_scale
 
