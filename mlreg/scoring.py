@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.triangle import norm, plain, qr_triangle, scale_columns, solve_upper
+from mlreg.linalg.products import gram, square, times, times_transposed, whiten
+from mlreg.linalg.triangle import norm, plain, qr_triangle, scale_columns, solve_upper, unit_columns
 
 __all__ = ["Point", "Rows", "Whitened", "whitened"]
 
@@ -36,6 +37,9 @@ DEFINITE = 1e-8
 
 HUGE = 1e150
 """Standardised residuals are cut off here: their squares stay finite."""
+
+TAME = 1e-3
+"""Smallest singular value of the columns, of unit length, down to which they are not whitened."""
 
 SPREAD = 1e-9
 """Reciprocal condition of the information in old coordinates, below which new ones are made."""
@@ -76,6 +80,8 @@ class Point:
         Number of observations whose residual is rounding.
     sunk : float
         Number of observations whose σ is below the rounding of their residual.
+    bounded : bool
+        Whether `error` was asked for.
     """
 
     beta: F64
@@ -88,6 +94,7 @@ class Point:
     noise_of_nll: float
     exact: float
     sunk: float
+    bounded: bool
 
     @cached_property
     def finite(self) -> bool:
@@ -177,6 +184,7 @@ class Whitened:
         self.exponent, self.epsilon = triangle.exponent, triangle.epsilon
         self.log_unit = int(self.exponent[-1]) * math.log(2)  # log σ of the data less the scaled
         self.base, self._of_rows = self._start(triangle.R)
+        self._lengths = np.linalg.norm(triangle.R, axis=0)  # no entry of a column is larger
         by_scale = likelihood.scale_triangle
         self.S = scale_columns(by_scale.R, by_scale.exponent)
         self.S_inverse = solve_upper(self.S, np.eye(self.q))
@@ -210,6 +218,12 @@ class Whitened:
     def inverse(self) -> F64:
         """Inverse of the triangle that the rows are whitened with."""
         return solve_upper(self.base, np.eye(self.p))
+
+    @cached_property
+    def _tame(self) -> bool:
+        """Whether products of the columns themselves keep enough digits for a step."""
+        least = np.linalg.svd(unit_columns(self.base)[0], compute_uv=False)[-1]
+        return bool(least > TAME)
 
     @cached_property
     def contraction(self) -> float:
@@ -254,132 +268,135 @@ class Whitened:
     def residuals(self, beta: F64) -> Iterator[tuple[Rows, F64, F64]]:
         """Like `rows`, with the residuals and a bound on the rounding of each."""
         for rows in self.rows():
-            yield rows, rows.b - rows.A @ beta, self._reach(rows, beta)
+            yield rows, rows.b - times(rows.A, beta), self._reach(rows, beta)
 
     def _reach(self, rows: Rows, beta: F64) -> F64:
         """Bound on the rounding of each residual."""
-        size = np.abs(rows.b) + np.abs(rows.A) @ np.abs(beta)
+        size = np.abs(rows.b) + times(np.abs(rows.A), np.abs(beta))
         return np.asarray((self.p + 3) * U * size)
 
     def log_sigma(self, rows: Rows, gamma: F64) -> F64:
         """log σ of each row, shape (m,), or of all, shape (), scaled."""
         return (gamma[0] if rows.Z is None else rows.Z @ gamma) - self.log_unit
 
-    def at(self, beta: F64, gamma: F64, *, bounds: bool = True) -> Point:
+    def at(
+        self, beta: F64, gamma: F64, *, bounds: bool = True, hessian: F64 | None = None
+    ) -> Point:
         """NLL and derivatives at a point; one pass over the data.
 
-        Without ``bounds``, `Point.error` is zero, and it takes half of the time. Where σᵢ spreads
-        so far that the coordinates are bad ones, it makes new ones, by two more passes.
+        Without ``bounds``, `Point.error` is zero. With a ``hessian``, that of a point near by, it
+        is taken for the one here. Either saves time. Where σᵢ spreads so far that the coordinates
+        are bad ones, it makes new ones, by two more passes.
         """
         with np.errstate(all="ignore"):  # overflow is an outcome, seen in `Point.finite`
-            point = self._at(beta, gamma, bounds)
+            point = self._at(beta, gamma, bounds, hessian)
             if point is None and self.likelihood.scale_names and np.isfinite(gamma).all():
                 triangle = self.likelihood.spread_triangle(gamma)
                 R = scale_columns(triangle.R, triangle.exponent - self.exponent)
                 R = R[: self.p, : self.p] * math.exp(self.log_unit)
                 self.base = qr_triangle(np.vstack([R, self._prior_rows]))
-                vars(self).pop("inverse", None)
-                vars(self).pop("contraction", None)
-                point = self._at(beta, gamma, bounds)
+                for made in ("inverse", "contraction", "_tame"):
+                    vars(self).pop(made, None)
+                point = self._at(beta, gamma, bounds, hessian)
             return self._nowhere(beta, gamma) if point is None else point
 
     def _nowhere(self, beta: F64, gamma: F64) -> Point:
         size, zeros = self.p + self.q, np.zeros(self.p + self.q)
         nan = np.full((size, size), math.nan)
         R = np.eye(self.p)
-        return Point(beta, gamma, R, math.inf, zeros * math.nan, nan, zeros, 0.0, 0.0, 0.0)
+        nowhere = zeros * math.nan
+        return Point(beta, gamma, R, math.inf, nowhere, nan, zeros, 0.0, 0.0, 0.0, True)
 
-    def _at(self, beta: F64, gamma: F64, bounds: bool) -> Point | None:
+    def _at(self, beta: F64, gamma: F64, bounds: bool, hessian: F64 | None) -> Point | None:
         """`at`, or None where the information is too far from the identity for its digits."""
-        noise, p, q = self.noise, self.p, self.q
+        noise, p, q, one = self.noise, self.p, self.q, not self.likelihood.scale_names
         values: list[float] = []
         sizes, logs, exact, sunk, longest, blocks = 0.0, 0.0, 0.0, 0.0, 0, 0
         by_x, by_v, size_x, size_v = np.zeros(p), np.zeros(q), np.zeros(p), np.zeros(q)
         H, J, moved = np.zeros((p + q, p + q)), np.zeros((p, p)), np.zeros(p + q)
+        farthest = (p + 3) * U * float(self._lengths @ np.append(np.abs(beta), 1.0))
         for rows in self.rows():
             A, b, k, Z = rows
+            V = np.ones((len(k), 1)) if Z is None else Z
             scale = self.log_sigma(rows, gamma)
             shrink = np.exp(-scale)
-            r = b - A @ beta
+            r = b - times(A, beta)
             z = np.clip(r * shrink, -HUGE, HUGE)
-            rho, psi, dpsi = noise.rho(z), noise.psi(z), noise.dpsi(z)
-            bend, pull = psi + z * dpsi, z * psi
-            W = solve_upper(self.base, A.T, transpose=True).T  # A R⁻¹, by substitution
-            if Z is None:
-                V, blur = np.ones((len(k), 1)), 4 * U * (1 + abs(self.log_unit) + abs(gamma[0]))
-                logs += float(k.sum()) * float(scale)
-            else:
-                V = Z
-                blur = (q + 3) * U * (1 + abs(self.log_unit) + np.abs(Z) @ np.abs(gamma))
-                logs += float(k @ scale)
-                J += W.T @ ((k * shrink**2)[:, None] * W)
+            rho, psi = noise.rho(z), noise.psi(z)
+            pull = z * psi
+            curved = bounds or hessian is None
+            W = A if self._tame or not (curved or Z is not None) else whiten(self.base, A)
+            logs += float(k.sum()) * float(scale) if one else float(k @ scale)
             values.append(float(k @ rho))
             sizes += float(k @ np.abs(rho))
-            by_x += A.T @ (k * psi * shrink)
-            by_v += V.T @ (k * (1 - pull))
-            H[:p, :p] += W.T @ ((k * dpsi * shrink**2)[:, None] * W)
-            H[:p, p:] += W.T @ ((k * bend * shrink)[:, None] * V)
-            H[p:, p:] += V.T @ ((k * z * bend)[:, None] * V)
-            if bounds or math.isfinite(self.limit) or Z is not None:
+            by_x += times_transposed(A, k * psi * shrink)
+            by_v += times_transposed(V, k * (1 - pull))
+            if curved:
+                dpsi = noise.dpsi(z)
+                bend = psi + z * dpsi
+            if hessian is None:
+                H[:p, :p] += square(W, k * dpsi * shrink**2)
+                H[:p, p:] += gram(W, k * bend * shrink, V)
+                H[p:, p:] += gram(V, k * z * bend, V)
+            if not one:
+                J += square(W, k * shrink**2)
+            near = (not one or math.isfinite(self.limit)) and bool(
+                (np.abs(r) <= farthest).any() or (not one and np.max(shrink) >= 1 / farthest)
+            )
+            if bounds or near:
                 reach = self._reach(rows, beta)
                 exact += float(k @ (np.abs(r) <= reach))
-                sunk += float(k @ (reach * shrink >= 1)) if Z is not None else 0.0
+                sunk += 0.0 if one else float(k @ (reach * shrink >= 1))
             if bounds:
-                pulls = k * np.abs(psi) * shrink
-                size_x += np.abs(A).T @ pulls
-                moved[:p] += np.abs(W).T @ (pulls * blur)
-                size_v += np.abs(V).T @ (k * (1 + 3 * np.abs(pull)))
+                size, pulls = np.abs(W), k * np.abs(psi) * shrink
+                blur = (q + 4) * U * (1 + abs(self.log_unit) + np.abs(V) @ np.abs(gamma))
                 dz = k * (reach * shrink + blur * np.abs(z))
-                moved[:p] += np.abs(W).T @ (np.abs(dpsi) * shrink * dz)
-                moved[p:] += np.abs(V).T @ (np.abs(bend) * dz)
+                size_x += times_transposed(np.abs(A), pulls)
+                size_v += times_transposed(np.abs(V), k * (1 + 3 * np.abs(pull)))
+                moved[:p] += times_transposed(size, pulls * blur + np.abs(dpsi) * shrink * dz)
+                moved[p:] += times_transposed(np.abs(V), np.abs(bend) * dz)
             longest, blocks = max(longest, len(k)), blocks + 1
-        if Z is None:
+        if self._tame:
+            H[:p, :p] = self.inverse.T @ H[:p, :p] @ self.inverse
+            H[:p, p:] = self.inverse.T @ H[:p, p:]
+            J = self.inverse.T @ J @ self.inverse
+            moved[:p] = np.abs(self.inverse).T @ moved[:p]
+        if one:
             J = np.exp(-2 * scale) * (np.eye(p) if self._of_rows is None else self._of_rows)
-        inner = self._factor(self.location * J)
+        D = np.sqrt(self.penalty)[:, None] * self.inverse
+        inner = _factor(self.location * J + D.T @ D)
         if inner is None:
             return None
         by_x -= self.penalty * beta
-        D = np.sqrt(self.penalty)[:, None] * self.inverse
+        size_x += self.penalty * np.abs(beta)
         H[:p, :p] += D.T @ D
         H[p:, :p] = H[:p, p:].T
-        H = (H + H.T) / 2
         # from the coordinates of the rows to those of the information
         to = np.zeros((p + q, p + q))
         to[:p, :p] = solve_upper(inner, np.eye(p))
         to[p:, p:] = self.S_inverse / self.root_b
         whole = np.append(-solve_upper(self.base, by_x, transpose=True), by_v)
+        gradient = to.T @ whole
+        if hessian is None:
+            hessian = to.T @ H @ to
+            hessian = (hessian + hessian.T) / 2
         roundings = (longest + blocks + p + 16) * U
-        size_x += self.penalty * np.abs(beta)
         through = np.append(np.abs(self.inverse).T @ size_x, size_v) * roundings
         penalty = 0.5 * float(self.penalty @ (beta * beta))
         total = logs + self.n * self.log_unit - 0.5 * self.likelihood.log_precision + penalty
-        gradient = to.T @ whole
         return Point(
             beta=beta,
             gamma=gamma,
             R=inner @ self.base,
             nll=math.fsum(values) + total if np.isfinite(values).all() else math.inf,
             gradient=gradient,
-            hessian=to.T @ H @ to,
+            hessian=hessian,
             error=np.abs(to).T @ (through + moved),
             noise_of_nll=16 * U * (sizes + abs(total)) + float(np.abs(gradient[:p]).sum()) * U,
             exact=exact,
             sunk=sunk,
+            bounded=bounds,
         )
-
-    def _factor(self, J: F64) -> F64 | None:
-        """Upper C with CᵀC the information in the coordinates of the rows; None: ill-conditioned.
-
-        The prior's part is added here.
-        """
-        D = np.sqrt(self.penalty)[:, None] * self.inverse
-        total = J + D.T @ D
-        if not np.isfinite(total).all():
-            return None
-        unit = 1 / np.sqrt(np.maximum(np.diagonal(total), 1e-300))
-        if np.linalg.eigvalsh(total * np.outer(unit, unit))[0] < SPREAD:
-            return None
-        return np.asarray(np.linalg.cholesky(total, upper=True))
 
     def falls(self, point: Point) -> bool:
         """Whether the NLL falls for ever from here, as σ, or that of some rows, goes to zero."""
@@ -387,7 +404,7 @@ class Whitened:
 
     @property
     def convex(self) -> bool:
-        """Whether each stationary point is the MLE, Eq. (3.13): convex in (β/σ, 1/σ)."""
+        """Whether every stationary point is the MLE, convex as the NLL may be, Eq. (3.13)."""
         one_scale = not self.likelihood.scale_names and self.likelihood.prior is None
         return self.noise.log_concave and one_scale
 
@@ -406,7 +423,9 @@ class Whitened:
             return float(self.n)
         return self.n * (self.limit - 1) / self.limit * (1 - 1e-12)
 
-    def profile(self, beta: F64, gamma: F64 | None = None) -> F64 | None:
+    def profile(
+        self, beta: F64, gamma: F64 | None = None, *, tolerance: float = 8 * U
+    ) -> F64 | None:
         """The γ that minimises the NLL at fixed β; None where there is none.
 
         That is where σ, or that of some rows, goes to zero. One γ is found to full precision,
@@ -418,6 +437,8 @@ class Whitened:
             Scaled coefficients.
         gamma : ndarray, shape (q,), optional
             Where to begin.
+        tolerance : float
+            How far one log σ may be off, about.
         """
         with np.errstate(all="ignore"):
             if self.likelihood.scale_names:
@@ -433,9 +454,9 @@ class Whitened:
                 return None
             # the geometric mean of the residuals: outliers hardly move it
             start = logs / self.n + self.log_unit if gamma is None else float(gamma[0])
-            return np.array([self._root(beta, start)])
+            return np.array([self._root(beta, start, tolerance)])
 
-    def _root(self, beta: F64, gamma: float) -> float:
+    def _root(self, beta: F64, gamma: float, tolerance: float) -> float:
         """Where the mean of zψ(z) is one, Eq. (3.5).
 
         The logarithm of that mean falls as γ grows, and is nearly straight where the tails of ρ
@@ -445,7 +466,7 @@ class Whitened:
         for _ in range(200):
             pull, slope = 0.0, 0.0
             for A, b, k, _Z in self.rows():
-                z = np.clip((b - A @ beta) * np.exp(self.log_unit - gamma), -HUGE, HUGE)
+                z = np.clip((b - times(A, beta)) * np.exp(self.log_unit - gamma), -HUGE, HUGE)
                 psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
                 pull += float(k @ (z * psi))
                 slope += float(k @ (z * (psi + z * dpsi)))
@@ -453,7 +474,7 @@ class Whitened:
                 height = math.log(pull / self.n)
             else:  # σ so large, or so small, that z leaves floating point
                 height = 800.0 if pull > 0 else -800.0
-            if abs(height) <= 8 * U:
+            if abs(height) <= tolerance:
                 return gamma
             low, high = (gamma, high) if height > 0 else (low, gamma)
             step = height * pull / slope if slope > 0 else math.nan
@@ -518,6 +539,16 @@ class Whitened:
             sunk += float(rows.k @ (reach >= np.exp(scale)))
         to = self.S_inverse / self.root_b
         return value, to.T @ gradient, to.T @ H @ to, sunk
+
+
+def _factor(information: F64) -> F64 | None:
+    """Upper C with CᵀC the information; None where it is not finite, or ill-conditioned."""
+    if not np.isfinite(information).all():
+        return None
+    unit = 1 / np.sqrt(np.maximum(np.diagonal(information), 1e-300))
+    if np.linalg.eigvalsh(information * np.outer(unit, unit))[0] < SPREAD:
+        return None
+    return np.asarray(np.linalg.cholesky(information).T)
 
 
 def whitened(likelihood: LinearLikelihood) -> Whitened:

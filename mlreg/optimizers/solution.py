@@ -20,7 +20,7 @@ from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
 from mlreg.linalg.triangle import norm
-from mlreg.scoring import Whitened, whitened
+from mlreg.scoring import Point, Whitened, whitened
 
 __all__ = ["History", "Optimizer", "Solution", "Status"]
 
@@ -208,12 +208,13 @@ def finish_locally(
     *,
     why: str = "",
     where: str = "",
+    point: Point | None = None,
 ) -> Solution:
     """`finish` for any smooth noise.
 
     ``history`` are the points and their NLLs, ``gamma`` the γ at the last one, None where the
     likelihood has no maximum. ``why`` says what ended the way, for the case that it is not at its
-    goal; ``where`` what the goal is, if it may not be the MLE.
+    goal; ``where`` what the goal is, if it may not be the MLE. ``point`` is the last one, if known.
     """
     way, (params, _) = [point for point, _ in history], history[-1]
     if likelihood.exact:
@@ -222,7 +223,8 @@ def finish_locally(
         return finish(likelihood, ls, params, way, "iteration", reads, stopped)
     space = whitened(likelihood)
     values = np.array([value for _, value in history]) / likelihood.n_rows
-    point = space.at(space.scale(params), np.zeros(space.q) if gamma is None else gamma)
+    if point is None or not point.bounded:
+        point = space.at(space.scale(params), np.zeros(space.q) if gamma is None else gamma)
     judged = nowhere(likelihood) if gamma is None else judge_locally(space, point)
     if gamma is None:
         status = _unbounded(space, point.exact)
