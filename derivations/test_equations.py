@@ -135,7 +135,7 @@ def test_every_formula_in_a_public_docstring_cites_its_equation():
     found = {
         name: bool(table.citations(text))
         for name, text, public in table.docstrings()
-        if public and formula.search(text) and not name.startswith("verify.")
+        if public and formula.search(text) and not name.startswith(("verify.", "linalg.products."))
     }
     assert len(found) > 20
     assert {name for name, cites in found.items() if not cites} <= elsewhere

@@ -102,8 +102,8 @@ class LinearLikelihood:
 
     Notes
     -----
-    Sums over rows run in the arrays' own namespace, block by block; what comes
-    back is a float or a NumPy array. `reads` counts the passes over the data.
+    Sums over rows, Eq. (1.5), run in the arrays' own namespace, block by block; what
+    comes back is a float or a NumPy array. `reads` counts the passes over the data.
 
     Examples
     --------
@@ -404,7 +404,7 @@ class LinearLikelihood:
         return R
 
     def spread_triangle(self, gamma: F64) -> Triangle:
-        """Triangle of the rows of [√w X, √w y] over σᵢ; over 1 where σ is the same in all.
+        """Triangle of the rows of [√w X, √w y] over σᵢ, Eqs. (2.6) and (3.6); over 1 for one σ.
 
         One pass for each γ; none where there is no scale design.
         """
