@@ -2,9 +2,10 @@
 
 With R the triangle of the rows [√w X] over σᵢ, S that of the scale design, and a and b the noise's
 Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eqs.
-(3.6) and (9.5), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in (u,
-v) is a number of standard errors, whatever the units of X and y, and however nearly collinear the
-columns: that is what Newton's method and the certificate count in. The scoring step −I⁻¹g is
+(3.6) and (9.5), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eqs. (3.8) and (11.4). A
+length in (u, v) is a number of standard errors, whatever the units of X and y, and however nearly
+collinear the columns: that is what Newton's method and the certificate count in. The scoring step
+−I⁻¹g is
 simply minus the gradient here. Where there is a prior, its precision is added to the information,
 its penalty to the NLL, Eqs. (10.1) and (10.11): lengths are in posterior standard deviations.
 
@@ -56,7 +57,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """NLL and derivatives in (u, v) at (β, γ).
+    """NLL and derivatives in (u, v), Eq. (11.4), at (β, γ).
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class Point:
 
     @cached_property
     def inverse(self) -> F64:
-        """R⁻¹, whose rows have the lengths of Eq. (2.11)."""
+        """R⁻¹, shape (p, p): β moves by R⁻¹u, Eq. (11.4)."""
         return solve_upper(self.R, np.eye(len(self.beta)))
 
     @cached_property
@@ -120,7 +121,7 @@ class Point:
 
     @property
     def flattest(self) -> tuple[float, F64]:
-        """Smallest curvature and its direction, turned downhill."""
+        """Smallest curvature and its direction, turned downhill, Eq. (11.12)."""
         values, vectors = self._eigen
         along = vectors[:, 0]
         return float(values[0]), (-along if along @ self.gradient > 0 else along)
@@ -132,7 +133,10 @@ class Point:
 
     @cached_property
     def step(self) -> F64:
-        """Newton's step where the Hessian is positive definite, the scoring step elsewhere."""
+        """Newton's step where the Hessian is positive definite, else the scoring step.
+
+        Eqs. (11.1) and (11.3).
+        """
         return -self.solve(self.gradient) if self.definite else -self.gradient
 
     def solve(self, b: F64) -> F64:
@@ -240,12 +244,12 @@ class Whitened:
         return scale_columns(beta, self.exponent[-1] - self.exponent[:-1])
 
     def move(self, point: Point, step: F64) -> tuple[F64, F64]:
-        """(β, γ) a step (u, v) from a point."""
+        """(β, γ) a step (u, v) from a point, Eq. (11.4)."""
         u, v = step[: self.p], step[self.p :]
         return point.beta + point.inverse @ u, point.gamma + self.S_inverse @ v / self.root_b
 
     def apart(self, point: Point, beta: F64) -> float:
-        """Distance of coefficients from those of a point, in its standard errors, Eq. (5.1)."""
+        """Distance of coefficients from those of a point, in its standard errors, Eq. (11.4)."""
         with np.errstate(all="ignore"):
             far = norm(point.R @ (beta - point.beta))
         return float(far) if np.isfinite(far) else math.inf
@@ -282,7 +286,7 @@ class Whitened:
     def at(
         self, beta: F64, gamma: F64, *, bounds: bool = True, hessian: F64 | None = None
     ) -> Point:
-        """NLL and derivatives at a point; one pass over the data.
+        """NLL and derivatives at a point, Eq. (11.4); one pass over the data.
 
         Without ``bounds``, `Point.error` is zero. With a ``hessian``, that of a point near by, it
         is taken for the one here. Either saves time. Where σᵢ spreads so far that the coordinates
@@ -430,7 +434,7 @@ class Whitened:
     def profile(
         self, beta: F64, gamma: F64 | None = None, *, tolerance: float = 8 * U
     ) -> F64 | None:
-        """The γ that minimises the NLL at fixed β, Eq. (9.6); None where there is none.
+        """The γ that minimises the NLL at fixed β, Eqs. (9.6), (11.7); None where there is none.
 
         That is where σ, or that of some rows, goes to zero. One γ is found to full precision,
         several to a millionth of a standard error.
@@ -461,10 +465,10 @@ class Whitened:
             return np.array([self._root(beta, start, tolerance)])
 
     def _root(self, beta: F64, gamma: float, tolerance: float) -> float:
-        """Where the mean of zψ(z) is one, Eq. (3.5).
+        """Where the mean of zψ(z) is one: Newton's method in its logarithm, Eq. (11.7).
 
-        The logarithm of that mean falls as γ grows, and is nearly straight where the tails of ρ
-        are a power of z: Newton's method in it, kept within a bracket.
+        That falls as γ grows, and is nearly straight where the tails of ρ are a power of z. The
+        steps are kept within a bracket.
         """
         low, high = -math.inf, math.inf
         for _ in range(200):

@@ -107,8 +107,8 @@ class LinearLikelihood:
 
     Notes
     -----
-    Sums over rows run in the arrays' own namespace, block by block; what comes
-    back is a float or a NumPy array. `reads` counts the passes over the data.
+    Sums over rows, Eq. (1.5), run in the arrays' own namespace, block by block; what
+    comes back is a float or a NumPy array. `reads` counts the passes over the data.
 
     Where the source has a ``transform`` g, the model is one of g(y), and the NLL one of y: that of
     g(y) less the sum of log g'(y). Gradient, Hessian and information are not changed by it.
