@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -15,11 +16,15 @@ from mlreg.data.front import source_of
 from mlreg.data.progress import WatchedSource, shown
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
+from mlreg.inference.information import information
 from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.likelihood.prior import NormalPrior
 from mlreg.linalg.rank import RankReport
+from mlreg.linalg.triangle import solve_upper
 from mlreg.optimizers.exact import Exact
+from mlreg.optimizers.newton import Newton
 from mlreg.optimizers.solution import Optimizer
 from mlreg.sufficient import SufficientStatistics
 
@@ -39,6 +44,8 @@ def fit(
     /,
     *,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
     frequency_weights: Any = None,
@@ -57,6 +64,8 @@ def fit(
     names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
     frequency_weights: Any = None,
@@ -74,6 +83,8 @@ def fit(
     names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
     frequency_weights: Any = None,
@@ -82,7 +93,7 @@ def fit(
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit:
-    """Maximum-likelihood fit of y = Xβ + σ·ε.
+    """Maximum-likelihood fit of y = Xβ + σ·ε, ε of any noise.
 
     Three forms: ``fit(X, y)`` with arrays or dataframes; ``fit("y ~ x1 + C(group)",
     data)`` with a formula and a dataframe, Arrow stream, table or path (read
@@ -103,9 +114,17 @@ def fit(
     columns : sequence of str, optional
         Which regressors to take, where X are `SufficientStatistics`; all by default.
     noise : Noise, optional
-        `Gaussian`, the only one so far.
+        `Gaussian` by default; `Laplace`, `StudentT`, `Logistic`, `Huber`, or one's own, symmetric
+        (see `mlreg.likelihood.noise.Noise`).
+    scale : formula without a response, or array, shape (n,) or (n, q), optional
+        What the size of the noise depends on: log σᵢ = zᵢᵀγ, with zᵢ the row of ``"~ x1"``, or
+        of the array behind a column of ones. A formula is about the columns of the data, or of X.
+    prior : NormalPrior, optional
+        β ~ N(0, τ²) for all coefficients but the intercept: ridge regression. The fit is then
+        the mode of the posterior, not the MLE.
     optimizer : Optimizer, optional
-        `Exact` by default; or `SGD`, `Scipy`.
+        `Exact` for Gaussian noise of one scale without a prior, and for `Laplace`; `Newton` for
+        all else; or `SGD`, `Scipy`.
     start : array, shape (p,), optional
         Coefficients to start from, where the optimizer starts anywhere.
     frequency_weights : array, shape (n,), or column name, optional
@@ -148,15 +167,16 @@ def fit(
     """
     if rank_deficient not in ("raise", "drop"):
         raise InvalidInput(f"rank_deficient must be 'raise' or 'drop', not {rank_deficient!r}")
-    if noise is not None and not isinstance(noise, Gaussian):
-        raise InvalidInput(
-            f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}"
-        )
+    noise = _noise(noise)
+    if prior is not None and not isinstance(prior, NormalPrior):
+        raise InvalidInput(f"prior must be a NormalPrior, such as NormalPrior(2.5); not {prior!r}")
     if columns is not None and not isinstance(X, SufficientStatistics):
         raise InvalidInput(
             "columns= chooses among SufficientStatistics; of data, give the columns themselves"
         )
-    optimizer = Exact() if optimizer is None else optimizer
+    if optimizer is None:
+        closed = isinstance(noise, Gaussian) and scale is None and prior is None
+        optimizer = Exact() if closed or not noise.smooth else Newton()
     if isinstance(optimizer, type) or not hasattr(optimizer, "minimize"):
         raise InvalidInput(
             "optimizer must be a configuration, such as Exact(), SGD(0.03) or Scipy('BFGS'); "
@@ -164,13 +184,16 @@ def fit(
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     if isinstance(X, SufficientStatistics):
-        full, design = _of_statistics(X, columns, intercept, y, names, weights)
+        more = {**weights, "scale": scale, "prior": prior}
+        full, design = _of_statistics(X, columns, intercept, y, names, more)
+        full.noise = noise
         source = full.source
     else:
-        source, design = source_of(X, y, intercept, names, weights, missing, progress)
+        source, design = source_of(X, y, intercept, names, weights, missing, progress, scale)
         watch = shown(progress, not isinstance(source, ArraySource))
-        full = LinearLikelihood.from_source(WatchedSource(source) if watch else source, noise)
-    report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
+        watched = WatchedSource(source) if watch else source
+        full = LinearLikelihood.from_source(watched, noise, prior)
+    report = _rank(full, rank_deficient)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
     likelihood = full.select(report.kept) if report.dependent else full
@@ -182,7 +205,10 @@ def fit(
     result = Fit(
         solution=solution,
         names=tuple(source.names),
-        least_squares=least_squares(likelihood),
+        scale_names=likelihood.scale_names,
+        least_squares=least_squares(likelihood) if likelihood.exact else None,
+        information=None if likelihood.exact else information(likelihood, solution.theta),
+        prior=prior,
         source=None if isinstance(X, SufficientStatistics) else source,
         design=design,
         rank_report=report,
@@ -194,6 +220,36 @@ def fit(
     )
     _warn(result, report, isinstance(optimizer, Exact))
     return result
+
+
+def _noise(noise: Any) -> Noise:
+    """The noise, Gaussian by default; an error for what is none."""
+    if noise is None:
+        return Gaussian()
+    members = ("rho", "psi", "dpsi", "cdf", "quantile", "sample", "fisher", "smooth", "symmetric")
+    missing = [name for name in members if not hasattr(noise, name)]
+    if isinstance(noise, type) or missing:
+        raise InvalidInput(
+            f"noise must be a noise, such as StudentT(4) or Laplace(); not {noise!r}"
+            + (f", which lacks {', '.join(missing)}" if hasattr(noise, "rho") and missing else "")
+        )
+    known: Noise = noise
+    if not known.symmetric or known.fisher[1]:
+        raise InvalidInput(
+            f"{noise!r} is not symmetric: intercept and scale then share information, which the "
+            "standard errors here know nothing of. Use LinearLikelihood for its NLL"
+        )
+    return known
+
+
+def _rank(likelihood: LinearLikelihood, rank_deficient: str) -> RankReport:
+    """Which columns are fitted: with a prior all, for it determines what the data do not."""
+    report = likelihood.rank_report
+    if rank_deficient == "drop" or (likelihood.prior is None and not report.dependent):
+        return report
+    if likelihood.prior is None:
+        return require_full_rank(likelihood)
+    return replace(report, kept=tuple(range(likelihood.n_params)), dependent=())
 
 
 def _of_statistics(
@@ -217,8 +273,10 @@ def _of_statistics(
 
 def _warn(result: Fit, report: RankReport, exact: bool) -> None:
     ls = result.least_squares
-    if report.doubtful:
-        inflation = np.linalg.norm(ls.R, axis=0) * ls.spread
+    if report.doubtful and result.prior is None:
+        R = result.R.R[:-1, :-1]
+        inverse = solve_upper(R, np.eye(len(R)))
+        inflation = np.linalg.norm(R, axis=0) * np.linalg.norm(inverse, axis=1)
         if result.constant is not None and len(inflation) > 1:
             inflation[result.constant] = 0  # the offset is the other column's
         name = result.certificate.names[int(np.argmax(inflation))]
@@ -229,7 +287,7 @@ def _warn(result: Fit, report: RankReport, exact: bool) -> None:
             NumericalWarning,
             stacklevel=3,
         )
-    if exact and ls.refined is not None and not result.status.ok:
+    if exact and ls is not None and ls.refined is not None and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding
     if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:
@@ -252,6 +310,8 @@ def certify(
     *,
     sigma: float | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
@@ -266,6 +326,8 @@ def certify(
     intercept: bool | float = True,
     sigma: float | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
@@ -279,6 +341,8 @@ def certify(
     intercept: Any = None,
     sigma: float | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
@@ -298,14 +362,17 @@ def certify(
     sigma : float, optional
         The noise scale to audit with them; profiled by default.
     noise : Noise, optional
-        `Gaussian`, the only one so far.
+        `Gaussian` by default; any that `fit` takes.
+    scale, prior
+        As for `fit`; the coefficients of the scale are profiled.
     frequency_weights, precision_weights, missing
         As for `fit`.
 
     Returns
     -------
     Certificate
-        Exact at any distance.
+        Exact at any distance for Gaussian noise of one scale; else, for smooth noise, a local
+        statement: see `Certificate.exact`.
 
     Raises
     ------
@@ -330,17 +397,13 @@ def certify(
             "a formula says whether there is an intercept, and params[0] is it: "
             "leave out intercept="
         )
-    if noise is not None and not isinstance(noise, Gaussian):
-        raise InvalidInput(
-            f"noise must be Gaussian(), the only one with a certificate; not {noise!r}"
-        )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     has_intercept = True if slopes_only else intercept
-    source, _ = source_of(X, y, has_intercept, None, weights, missing)
+    source, _ = source_of(X, y, has_intercept, None, weights, missing, scale=scale)
     values = _coefficients(params, tuple(source.names), intercept if slopes_only else None)
     if sigma is not None:
         sigma = _number(sigma, "sigma")
-    return certificate(LinearLikelihood.from_source(source, noise), values, sigma)
+    return certificate(LinearLikelihood.from_source(source, _noise(noise), prior), values, sigma)
 
 
 def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:

@@ -1,7 +1,7 @@
 """What a fit remembers of its design, so as to build rows of it from new data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,8 @@ class Design(Protocol):
         Whether the first column is the intercept.
     response : str
         Name of the response.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
     """
 
     @property
@@ -41,6 +43,10 @@ class Design(Protocol):
 
     @property
     def response(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def scale(self) -> "Design | None":  # noqa: D102
         ...
 
     def matrix(self, X_new: Any) -> F64:
@@ -64,11 +70,14 @@ class ArrayDesign:
         Whether there is a column of ones before the others.
     response : str
         Name of the response.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
     """
 
     names: tuple[str, ...]
     intercept: bool
     response: str = "y"
+    scale: Any = None
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design matrix for new data, the intercept as a column of ones, Eq. (6.2).
@@ -118,6 +127,7 @@ class ArrayDesign:
             "names": list(self.names),
             "intercept": self.intercept,
             "response": self.response,
+            "scale": None if self.scale is None else self.scale.to_dict(),
         }
 
 
@@ -152,6 +162,10 @@ def refuse_nonfinite(a: Array, names: tuple[str, ...]) -> None:
         )
 
 
+def _scale_from_dict(d: Mapping[str, Any]) -> Any:
+    return None if d.get("scale") is None else design_from_dict(d["scale"])
+
+
 def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     """Restore a design from its `to_dict`.
 
@@ -163,9 +177,10 @@ def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     kind = d.get("kind")
     try:
         if kind == "array":
-            return ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
+            design = ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
+            return replace(design, scale=_scale_from_dict(d))
         if kind == "formula":
-            return FormulaDesign.from_dict(d)
+            return replace(FormulaDesign.from_dict(d), scale=_scale_from_dict(d))
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the saved design is damaged: {error!r}") from error
     raise InvalidInput(

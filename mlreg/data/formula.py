@@ -53,6 +53,8 @@ class FormulaDesign:
     row_bound : tuple of str
         Columns of the design that are no function of their own row alone,
         such as ``x - np.mean(x)``; they cannot be built for new data.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
     """
 
     formula: str
@@ -63,6 +65,7 @@ class FormulaDesign:
     transforms: dict[str, Any]
     encoders: dict[str, Any]
     row_bound: tuple[str, ...] = ()
+    scale: Any = None
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design matrix for new data; the response is not needed.
@@ -135,6 +138,7 @@ class FormulaDesign:
             "transforms": encode(self.transforms, what),
             "encoders": encode(self.encoders, what),
             "row_bound": list(self.row_bound),
+            "scale": None if self.scale is None else self.scale.to_dict(),
         }
 
     @classmethod

@@ -6,6 +6,7 @@ import numpy as np
 
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.lazy import LazyTable
+from mlreg.data.scaled import ScaledSource
 from mlreg.data.sources import build_source, build_source_from_formula
 from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput
@@ -23,6 +24,7 @@ def source_of(
     weights: dict[str, Any],
     missing: str,
     progress: bool | None = None,
+    scale: Any = None,
 ) -> tuple[Source, Design]:
     """The rows of any form of data that `mlreg.fit` takes, and the design behind them."""
     if isinstance(X, str):
@@ -35,18 +37,23 @@ def source_of(
             )
         if isinstance(y, LazyTable):
             streamed = StreamedSource(y, X, missing=missing, progress=progress, **weights)
-            return streamed, streamed.design
-        return build_source_from_formula(X, y, missing=missing, **weights)
+            if scale is None:
+                return streamed, streamed.design
+            both = ScaledSource(streamed, y, scale, progress, weights)
+            return both, both.design
+        return build_source_from_formula(X, y, scale=scale, missing=missing, **weights)
     if hasattr(X, "blocks") and isinstance(X, Source):  # the second test alone takes its time
         gaps = None if missing == "raise" else missing
-        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, **weights}
-        given = [n for n, v in fixed.items()
-                 if v is not None]  # fmt: skip
+        fixed = {"y": y, "intercept": intercept, "names": names, "missing": gaps, "scale": scale}
+        given = [n for n, v in {**fixed, **weights}.items() if v is not None]
         if given:
             raise InvalidInput(f"a Source holds its design: leave out {', '.join(given)}")
         if isinstance(X, StreamedSource):
             return X, X.design
         source = X if isinstance(X, ArraySource) else CheckedSource(X)
+        if scale_names := tuple(getattr(X, "scale_names", ())):
+            of_scale = ArrayDesign(names=scale_names, intercept=False)
+            return source, ArrayDesign(tuple(X.names), False, "y", of_scale)
         return source, ArrayDesign(names=tuple(X.names), intercept=False, response="y")
     if y is None or isinstance(y, str) or isinstance(X, LazyTable):
         raise InvalidInput(
@@ -55,6 +62,5 @@ def source_of(
     use_intercept = True if intercept is None else intercept
     if not isinstance(use_intercept, (bool, np.bool_)):
         raise InvalidInput(f"intercept must be True or False, not {intercept!r}")
-    return build_source(
-        X, y, intercept=bool(use_intercept), names=names, missing=missing, check=False, **weights
-    )
+    fixed = {"intercept": bool(use_intercept), "names": names, "scale": scale}
+    return build_source(X, y, missing=missing, check=False, **fixed, **weights)

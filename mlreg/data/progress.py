@@ -87,6 +87,7 @@ class WatchedSource:
         self.source = source
         self.names, self.rereadable = source.names, source.rereadable
         self.n_rows = source.n_rows
+        self.scale_names: tuple[str, ...] = tuple(getattr(source, "scale_names", ()))
         self.passes = 0
         self._total: int | None = getattr(source, "rows_in_all", source.n_rows)
         if hasattr(source, "sample"):

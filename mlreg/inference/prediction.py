@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.linalg.triangle import Triangle, scale_columns, solve_upper
+from mlreg.linalg.triangle import scale_columns, solve_upper
 
 __all__ = ["Prediction", "leverage_root"]
 
@@ -29,18 +29,22 @@ class Prediction:
     upper: F64
 
 
-def leverage_root(triangle: Triangle, X: F64) -> F64:
-    """Standard error of each row's mean in units of σ: ‖R⁻ᵀx‖, Eq. (5.2), shape (m,).
+def leverage_root(R: F64, exponent: NDArray[np.int64], X: F64) -> F64:
+    """‖R⁻ᵀx‖ of each row, Eq. (5.2), shape (m,).
+
+    With R the triangle of the design that is the standard error of the row's mean in units of
+    σ; with that of the information, in units of the response.
 
     Parameters
     ----------
-    triangle : Triangle
-        Of [X y], from which the design's part is taken.
+    R : ndarray, shape (p, p)
+        Upper triangle, its columns scaled.
+    exponent : ndarray of int, shape (p,)
+        Binary exponents that were taken out of them.
     X : ndarray, shape (m, p)
         New rows of the design.
     """
-    scaled = scale_columns(X, -triangle.exponent[:-1])
-    whitened = solve_upper(triangle.R[:-1, :-1], scaled.T, transpose=True)
+    whitened = solve_upper(R, scale_columns(X, -exponent).T, transpose=True)
     largest = np.abs(whitened).max(axis=0, initial=0.0)  # taken out: a square could overflow
     unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     with np.errstate(over="ignore"):

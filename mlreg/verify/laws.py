@@ -226,6 +226,7 @@ def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
 def _worst_case(fit: Fit, epsilon: float) -> F64:
     """What a relative change ``epsilon`` of every column can do, in standard errors, Eq. (5.7)."""
     ls = fit.least_squares
+    assert ls is not None
     return coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, epsilon) / ls.s
 
 
@@ -236,9 +237,11 @@ def _conditioning(fit: Fit) -> float:
 
 def _residual_loss(fit: Fit) -> float:
     """How many times the response, and what cancels in it, exceed the residual."""
-    R, beta = fit.R.R, fit.least_squares.beta
+    ls = fit.least_squares
+    assert ls is not None
+    R, beta = fit.R.R, ls.beta
     size = np.linalg.norm(R[:, -1]) + np.linalg.norm(R[:, :-1], axis=0) @ np.abs(beta)
-    return float(size / abs(fit.least_squares.norm_r))
+    return float(size / abs(ls.norm_r))
 
 
 @law("bounded", "5.1", "5.2", "5.3")
