@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import mlreg as ml
 from mlreg.data.levels import WholeColumns
 from mlreg.errors import InvalidInput, MlregError
+from mlreg.likelihood.transform import TRANSFORMS
 
 __all__ = ["main"]
 
@@ -97,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
         "--scale", metavar="FORMULA", help='what log sigma depends on, such as "~ x1"'
     )
     data.add_argument("--prior-sd", type=float, help="normal prior of the coefficients (ridge)")
+    data.add_argument(
+        "--transform",
+        choices=list(TRANSFORMS),
+        help="fit this transform of the response; likelihood, AIC and BIC stay those of the "
+        "response itself",
+    )
     data.add_argument("--json", action="store_true", help="print JSON for machines")
 
     fit = commands.add_parser("fit", parents=[data], help="fit a model and certify it")
@@ -198,7 +205,8 @@ def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
     if formula is None:
         raise InvalidInput(f'a formula is needed, such as: mlreg fit {name} "y ~ x1 + x2"')
     options = {
-        k: getattr(arguments, k) for k in ("frequency_weights", "precision_weights", "missing")
+        k: getattr(arguments, k)
+        for k in ("frequency_weights", "precision_weights", "missing", "transform")
     }
     least_squares = (arguments.noise, arguments.scale, arguments.prior_sd) == (
         "gaussian",
@@ -269,6 +277,7 @@ def _fit_fields(fit: Any, level: float) -> dict[str, Any]:
     fields = {
         "mlreg": ml.__version__,
         "optimizer": fit.optimizer,
+        "transform": None if fit.design.transform is None else fit.design.transform.name,
         "status": {"code": fit.status.code, "message": fit.status.message},
         "certificate": _certificate_fields(fit.certificate),
         "n_rows": fit.n_rows,

@@ -33,6 +33,7 @@ __all__ = ["Fit"]
 
 F64 = NDArray[np.float64]
 FORMAT, VERSION = "mlreg.Fit", 2
+Of = Literal["median", "mean", "transformed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,10 @@ class Fit:
     Gaussian noise of one scale has exact inference: t quantiles and a residual standard error.
     For any other noise, with a scale design or with a prior, standard errors come from the expected
     information and quantiles are normal, which holds as n grows.
+
+    Where the response has a transform, ``design.transform``, it is the y of everything here but
+    the likelihood (`nll`, `log_likelihood`, `aic`, `bic`), which is that of the response itself,
+    and of `predict`, which comes back to it.
 
     Coefficients that were left out as dependent (``rank_deficient="drop"``) are
     NaN, and everything else is as if their columns had not been there.
@@ -79,6 +84,8 @@ class Fit:
         Passes over the data.
     n_missing : int
         Rows that were left out for missing values.
+    log_jacobian : float
+        Sum of log g'(y) over the observations, for a response transformed by g.
     """
 
     solution: Solution
@@ -95,6 +102,7 @@ class Fit:
     optimizer: str
     reads: int
     n_missing: int = 0
+    log_jacobian: float = 0.0
 
     @property
     def R(self) -> Triangle:
@@ -214,13 +222,15 @@ class Fit:
         """NLL of Eq. (1.4) at the estimate, Eq. (2.9), all constants kept, without the prior.
 
         It is −inf for a perfect fit, where σ̂ = 0.
+
+        Of a response that is transformed by g it is that of g(y) less the sum of log g'(y).
         """
         if self.status.code == "perfect-fit":
             return -math.inf
         if self.least_squares is None:
             return self.n_rows * float(self.history.mean_nll[-1]) - self._penalty
         each = 0.5 * math.log(2 * math.pi) + float(self.solution.theta[-1]) + 0.5
-        return self.n_rows * each - 0.5 * self.log_precision
+        return self.n_rows * each - 0.5 * self.log_precision - self.log_jacobian
 
     @property
     def log_likelihood(self) -> float:
@@ -249,7 +259,10 @@ class Fit:
 
     @property
     def r_squared(self) -> float:
-        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero."""
+        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero.
+
+        Of a transformed response, on its own scale: it does not compare with that of another.
+        """
         ls = self._gaussian("r_squared")
         total = self._total_norm
         if total <= self.R.epsilon * ls.norm_y:
@@ -361,18 +374,27 @@ class Fit:
     # Predictions
 
     @overload
-    def predict(self, X_new: Any) -> F64: ...
+    def predict(self, X_new: Any, *, of: Of = "median") -> F64: ...
     @overload
     def predict(
-        self, X_new: Any, interval: Literal["mean", "prediction"], level: float = 0.95
+        self,
+        X_new: Any,
+        interval: Literal["mean", "prediction"],
+        level: float = 0.95,
+        of: Of = "median",
+        scale: Any = None,
     ) -> Prediction: ...
     def predict(
         self,
         X_new: Any,
         interval: Literal["mean", "prediction"] | None = None,
         level: float = 0.95,
+        of: Of = "median",
+        scale: Any = None,
     ) -> F64 | Prediction:
         """Mean (centre) of the response at new rows, Eq. (6.1), and limits for it.
+
+        The mean is the median too, unless the response is transformed.
 
         Parameters
         ----------
@@ -380,10 +402,16 @@ class Fit:
             The columns that the model was fitted with, without the intercept;
             matched by name where it had names. One row may be one-dimensional.
         interval : "mean" or "prediction", optional
-            Limits for the expected response, or for a new observation (of
-            precision one).
+            Limits for what ``of`` says, or for a new observation (of precision one). Those of a
+            transformed response are transformed back, which keeps their level; only the mean
+            then has no such limits, and is refused.
         level : float
             Probability that the interval covers it.
+        of : "median", "mean" or "transformed"
+            Of a transformed response: its median, which is Xβ transformed back; its mean, at the
+            MLE of sigma; or Xβ, on the scale of the model.
+        scale : array, shape (m,) or (m, q), optional
+            As for `predict_scale`.
 
         Returns
         -------
@@ -393,7 +421,8 @@ class Fit:
         Raises
         ------
         InvalidInput
-            Columns missing, NaN, or categories that the fit has not seen.
+            Columns missing, NaN, or categories that the fit has not seen; limits for the mean of
+            a transformed response.
 
         Warns
         -----
@@ -402,19 +431,36 @@ class Fit:
         """
         if interval not in (None, "mean", "prediction"):
             raise InvalidInput(f"interval must be None, 'mean' or 'prediction', not {interval!r}")
+        if of not in ("median", "mean", "transformed"):
+            raise InvalidInput(f"of must be 'median', 'mean' or 'transformed', not {of!r}")
+        transform = None if of == "transformed" else self.design.transform
+        if transform is not None and (interval, of) == ("mean", "mean"):
+            raise InvalidInput(
+                "limits for the mean of a transformed response are not those of the model "
+                "transformed back: take of='median', or of='transformed'"
+            )
         rows = self.design.matrix(X_new)
         self._check_dependence(rows)
         kept = rows[:, list(self.rank_report.kept)]
-        mean = kept @ self._beta
+        mean = centre = kept @ self._beta
+        if transform is not None:
+            centre = np.asarray(
+                transform.mean(mean, self.predict_scale(X_new, scale), self.noise)
+                if of == "mean"
+                else transform.inverse(mean)
+            )
         if interval is None:
-            return mean
+            return centre
         error, quantile = self._mean_errors(kept), t_quantile(level, self._df)
         if interval == "prediction":
             if self.least_squares is None:
                 raise InvalidInput("interval='prediction' is for Gaussian noise of one scale")
             error = np.hypot(error, np.ldexp(self._s, self._scale_y))
         half = error * quantile
-        return Prediction(mean, mean - half, mean + half)
+        lower, upper = mean - half, mean + half
+        if transform is not None:
+            lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))
+        return Prediction(centre, lower, upper)
 
     def predict_scale(self, X_new: Any, scale: Any = None) -> F64:
         """Noise scale σ at new rows, shape (m,), in units of y.
@@ -442,11 +488,17 @@ class Fit:
         return np.asarray(root * np.ldexp(self._s, self._scale_y))
 
     def fitted_values(self) -> F64:
-        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,)."""
+        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,).
+
+        Of a transformed response, on the scale of the model.
+        """
         return np.concatenate([mean for mean, _ in self._rows()])
 
     def residuals(self) -> F64:
-        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,)."""
+        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,).
+
+        Of a transformed response, on the scale of the model.
+        """
         return np.concatenate([y - mean for mean, y in self._rows()])
 
     # Reports

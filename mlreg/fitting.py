@@ -21,6 +21,7 @@ from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.likelihood.prior import NormalPrior
+from mlreg.likelihood.transform import Transform
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.triangle import solve_upper
 from mlreg.optimizers.exact import Exact
@@ -51,6 +52,7 @@ def fit(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit: ...
@@ -71,6 +73,7 @@ def fit(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit: ...
@@ -90,6 +93,7 @@ def fit(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit:
@@ -133,6 +137,12 @@ def fit(
         The noise of a row has variance σ²/w, Eq. (1.5).
     missing : "raise" or "drop"
         What to do with rows in which a value is missing (NaN or null).
+    transform : "log", "log2", "log10", "log1p" or "arcsinh", optional
+        The model is one of this transform of the response: coefficients, sigma, R-squared and
+        residuals are on its scale. NLL, AIC and BIC are of the response itself, by the
+        Jacobian, so that they compare with those of another transform or of none, and `predict`
+        comes back to it. The formula ``log(y) ~ x`` (also of ``np.log1p`` and the others) says
+        the same.
     rank_deficient : "raise" or "drop"
         What to do with columns that are combinations of earlier ones: an error
         that names them, or leave them out, their coefficients NaN.
@@ -184,12 +194,13 @@ def fit(
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     if isinstance(X, SufficientStatistics):
-        more = {**weights, "scale": scale, "prior": prior}
-        full, design = _of_statistics(X, columns, intercept, y, names, more)
+        fixed = {"y": y, "names": names, "scale": scale, "prior": prior, **weights}
+        full, design = _of_statistics(X, columns, intercept, {**fixed, "transform": transform})
         full.noise = noise
         source = full.source
     else:
-        source, design = source_of(X, y, intercept, names, weights, missing, progress, scale)
+        more = {"progress": progress, "scale": scale, "transform": transform}
+        source, design = source_of(X, y, intercept, names, weights, missing, **more)
         watch = shown(progress, not isinstance(source, ArraySource))
         watched = WatchedSource(source) if watch else source
         full = LinearLikelihood.from_source(watched, noise, prior)
@@ -213,6 +224,7 @@ def fit(
         design=design,
         rank_report=report,
         log_precision=likelihood.log_precision,
+        log_jacobian=likelihood.log_jacobian,
         constant=likelihood.constant,
         optimizer=repr(optimizer),
         reads=likelihood.reads,
@@ -256,19 +268,19 @@ def _of_statistics(
     stats: SufficientStatistics,
     columns: Sequence[str] | None,
     intercept: bool | None,
-    y: Any,
-    names: Any,
-    weights: dict[str, Any],
+    fixed: dict[str, Any],
 ) -> tuple[LinearLikelihood, Design]:
     """The likelihood of some columns of sufficient statistics."""
-    given = [n for n, v in {"y": y, "names": names, **weights}.items() if v is not None]
+    given = [name for name, value in fixed.items() if value is not None]
     if given:
         raise InvalidInput(f"sufficient statistics hold their design: leave out {', '.join(given)}")
     likelihood = stats.likelihood(columns, intercept=intercept)
     kept = tuple(likelihood.source.names)
     if stats.design is not None and kept == stats.names:
         return likelihood, stats.design
-    return likelihood, ArrayDesign(kept, "Intercept" in kept, stats.response)
+    return likelihood, ArrayDesign(
+        kept, "Intercept" in kept, stats.response, transform=stats.transform
+    )
 
 
 def _warn(result: Fit, report: RankReport, exact: bool) -> None:
@@ -315,6 +327,7 @@ def certify(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
 ) -> Certificate: ...
 @overload
 def certify(
@@ -331,6 +344,7 @@ def certify(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
 ) -> Certificate: ...
 def certify(
     params: Any,
@@ -346,6 +360,7 @@ def certify(
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
 ) -> Certificate:
     """How far coefficients, computed anywhere, are from the MLE, in standard errors.
 
@@ -365,7 +380,7 @@ def certify(
         `Gaussian` by default; any that `fit` takes.
     scale, prior
         As for `fit`; the coefficients of the scale are profiled.
-    frequency_weights, precision_weights, missing
+    frequency_weights, precision_weights, missing, transform
         As for `fit`.
 
     Returns
@@ -399,7 +414,8 @@ def certify(
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     has_intercept = True if slopes_only else intercept
-    source, _ = source_of(X, y, has_intercept, None, weights, missing, scale=scale)
+    more = {"scale": scale, "transform": transform}
+    source, _ = source_of(X, y, has_intercept, None, weights, missing, **more)
     values = _coefficients(params, tuple(source.names), intercept if slopes_only else None)
     if sigma is not None:
         sigma = _number(sigma, "sigma")

@@ -383,7 +383,8 @@ class Whitened:
         roundings = (longest + blocks + p + 16) * U
         through = np.append(np.abs(self.inverse).T @ size_x, size_v) * roundings
         penalty = 0.5 * float(self.penalty @ (beta * beta))
-        total = logs + self.n * self.log_unit - 0.5 * self.likelihood.log_precision + penalty
+        total = logs + self.n * self.log_unit + penalty
+        total -= 0.5 * self.likelihood.log_precision + self.likelihood.log_jacobian
         return Point(
             beta=beta,
             gamma=gamma,

@@ -12,6 +12,7 @@ from mlreg.data.columns import as_number
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.table import Table, as_table, is_tabular, raw_array, suggest
 from mlreg.errors import InvalidInput
+from mlreg.likelihood.transform import Transform, as_transform
 
 __all__ = ["ArrayDesign", "Design", "design_from_dict"]
 
@@ -31,6 +32,8 @@ class Design(Protocol):
         Name of the response.
     scale : Design or None
         The design of the scale of the noise, where it differs from row to row.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     @property
@@ -47,6 +50,10 @@ class Design(Protocol):
 
     @property
     def scale(self) -> "Design | None":  # noqa: D102
+        ...
+
+    @property
+    def transform(self) -> Transform | None:  # noqa: D102
         ...
 
     def matrix(self, X_new: Any) -> F64:
@@ -72,12 +79,15 @@ class ArrayDesign:
         Name of the response.
     scale : Design or None
         The design of the scale of the noise, where it differs from row to row.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     names: tuple[str, ...]
     intercept: bool
     response: str = "y"
     scale: Any = None
+    transform: Transform | None = None
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design matrix for new data, the intercept as a column of ones, Eq. (6.2).
@@ -128,6 +138,7 @@ class ArrayDesign:
             "intercept": self.intercept,
             "response": self.response,
             "scale": None if self.scale is None else self.scale.to_dict(),
+            "transform": None if self.transform is None else self.transform.name,
         }
 
 
@@ -178,7 +189,8 @@ def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     try:
         if kind == "array":
             design = ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
-            return replace(design, scale=_scale_from_dict(d))
+            transform = as_transform(d.get("transform"))
+            return replace(design, scale=_scale_from_dict(d), transform=transform)
         if kind == "formula":
             return replace(FormulaDesign.from_dict(d), scale=_scale_from_dict(d))
     except (KeyError, TypeError) as error:

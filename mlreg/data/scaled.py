@@ -63,7 +63,7 @@ class ScaledSource:
         self.design = replace(source.design, scale=named)
         self.names, self.scale_names = source.names, self.of_scale.names
         self.n_rows, self.rereadable, self.left_out = source.n_rows, True, 0
-        self.rows_in_all = source.rows_in_all
+        self.rows_in_all, self.transform = source.rows_in_all, source.transform
 
     def __repr__(self) -> str:
         return f"<ScaledSource: {self.of_mean!r}, scale {', '.join(self.scale_names)}>"

@@ -17,6 +17,7 @@ from mlreg.data.scale import ScaleFormula, given_scale, require_independent
 from mlreg.data.table import Table, as_table, is_frame
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
+from mlreg.likelihood.transform import Transform
 
 __all__ = ["build_source", "build_source_from_formula"]
 
@@ -33,6 +34,7 @@ def build_source(
     precision_weights: Any = None,
     scale: Any = None,
     missing: str = "raise",
+    transform: Transform | str | None = None,
     check: bool = True,
 ) -> tuple[ArraySource, ArrayDesign]:
     """Make a source of arrays or dataframes, which are referred to and not copied.
@@ -54,6 +56,8 @@ def build_source(
         What log σ depends on; see `mlreg.fit`.
     missing : {"raise", "drop"}
         What to do with rows that have NaN in X, y or scale. Infinity always raises.
+    transform : str or Transform, optional
+        Of the response, as for `ArraySource`.
     check : bool
         As for `ArraySource`.
 
@@ -100,14 +104,15 @@ def build_source(
         if not complete.any():
             raise InvalidInput("no row is complete: each has NaN in X or y")
         rows = None if complete.all() else np.flatnonzero(complete)
-    used = _counted(len(a), rows, frequency, precision)
     if by_formula:
+        used = _counted(len(a), rows, frequency, precision)
         table = Table(dict(zip(columns if names is None else names, a.T, strict=True)), len(a))
         refuse_nonfinite(a[used], list(table.columns), used)
         scale_design, part = ScaleFormula(scale, table).rows(used)
         Z = np.zeros((len(a), part.shape[1]))
         Z[used] = part
     elif Z is not None:
+        used = _counted(len(a), rows, frequency, precision)
         require_independent(Z[used], scale_design.names)
     source = ArraySource(
         a,
@@ -121,9 +126,11 @@ def build_source(
         rows=rows,
         response=response,
         left_out=0 if rows is None else len(b) - len(rows),
+        transform=transform,
         check=check,
     )
-    return source, ArrayDesign(source.names, bool(intercept), response, scale_design)
+    transformed = source.transform
+    return source, ArrayDesign(source.names, bool(intercept), response, scale_design, transformed)
 
 
 def build_source_from_formula(
@@ -134,6 +141,7 @@ def build_source_from_formula(
     precision_weights: Any = None,
     scale: Any = None,
     missing: str = "raise",
+    transform: Transform | str | None = None,
 ) -> tuple[ArraySource, FormulaDesign]:
     """Make a source of a formula and a table.
 
@@ -149,6 +157,8 @@ def build_source_from_formula(
         What log σ depends on; see `mlreg.fit`.
     missing : {"raise", "drop"}
         What to do with rows that lack a value in a column that the formula uses.
+    transform : str or Transform, optional
+        Of the response; a formula says it itself by ``log(y) ~ x``.
 
     Returns
     -------
@@ -174,7 +184,7 @@ def build_source_from_formula(
     precision = _weights(_named(precision_weights, table), "precision", table.n_rows)
     spoken_for = {w for w in (frequency_weights, precision_weights) if isinstance(w, str)}
     # A dot in the formula stands for every column but the weights.
-    parsed = parse(formula, [name for name in table.columns if name not in spoken_for])
+    parsed = parse(formula, [n for n in table.columns if n not in spoken_for], transform)
     available = list(table.columns)
     used = [
         *columns_of(parsed.response, available, formula),
@@ -226,6 +236,7 @@ def build_source_from_formula(
         scale=Z,
         scale_names=None if scale_design is None else scale_design.names,
         response=design.response,
+        transform=design.transform,
         left_out=int(np.any(list(gaps.values()), axis=0).sum()) if gaps else 0,
     )
     return source, design

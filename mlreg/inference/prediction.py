@@ -19,9 +19,10 @@ class Prediction:
     Attributes
     ----------
     mean : ndarray, shape (m,)
-        Xβ̂, in the units of the response.
+        Xβ̂, in the units of the response; of a transformed response what was asked for, its
+        median or its mean.
     lower, upper : ndarray, shape (m,)
-        Limits, of the mean or of a new observation, as asked for.
+        Limits, of the mean (or that median) or of a new observation, as asked for.
     """
 
     mean: F64

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.likelihood.transform import label
+
 if TYPE_CHECKING:  # the fit calls this module, not the other way round
     from mlreg.estimate import Fit
 
@@ -22,7 +24,11 @@ def summary(fit: "Fit", level: float) -> str:
     rule = "-" * max(len(table[0]), 60)
     weighted = "" if fit.R.n_rows == fit.n_rows else f" in {fit.R.n_rows} weighted rows"
     model = "Gaussian linear model" if fit.exact else "Linear model"
-    what = f"{model} of {fit.design.response}, fitted by {fit.optimizer}"
+    what = (
+        f"{model} of {label(fit.design.transform, fit.design.response)}, fitted by {fit.optimizer}"
+    )
+    if fit.design.transform is not None:
+        what += f"; the likelihood is that of {fit.design.response}, by the Jacobian"
     counts = f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients"
     lines = [what, f"{counts}, {fit.df_resid} residual degrees of freedom"]
     if not fit.exact:

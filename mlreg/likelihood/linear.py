@@ -28,6 +28,7 @@ from mlreg.likelihood.blocks import (
 )
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.likelihood.prior import NormalPrior
+from mlreg.likelihood.transform import as_transform
 from mlreg.likelihood.wrapped import CheckedSource, SelectedSource
 from mlreg.linalg.fold import fold
 from mlreg.linalg.pieces import Pieces
@@ -56,6 +57,8 @@ class Summary:
         The first row of X.
     constant : tuple of int
         Columns of X that are the same number in every row.
+    log_jacobian : float
+        Sum of log g'(y) over the observations, where y was transformed by g.
     """
 
     triangle: Triangle
@@ -63,6 +66,7 @@ class Summary:
     log_precision: float
     first: F64
     constant: tuple[int, ...]
+    log_jacobian: float = 0.0
 
     def __add__(self, other: "Summary") -> "Summary":
         """Of the rows of both, Eq. (2.7)."""
@@ -73,6 +77,7 @@ class Summary:
             self.log_precision + other.log_precision,
             self.first,
             tuple(j for j in both if self.first[j] == other.first[j]),
+            self.log_jacobian + other.log_jacobian,
         )
 
     def select(self, keep: Sequence[int]) -> "Summary":
@@ -104,6 +109,9 @@ class LinearLikelihood:
     -----
     Sums over rows run in the arrays' own namespace, block by block; what comes
     back is a float or a NumPy array. `reads` counts the passes over the data.
+
+    Where the source has a ``transform`` g, the model is one of g(y), and the NLL one of y: that of
+    g(y) less the sum of log g'(y). Gradient, Hessian and information are not changed by it.
 
     Examples
     --------
@@ -152,6 +160,7 @@ class LinearLikelihood:
         self.source = source if trusted else CheckedSource(source)
         self.noise: Noise = Gaussian() if noise is None else noise
         self.prior = prior
+        self.transform = as_transform(getattr(self.source, "transform", None))
         self.reads = 0
         self.memo: dict[str, Any] = {}  # what others have found out about it
 
@@ -198,6 +207,11 @@ class LinearLikelihood:
         return self.summary.log_precision
 
     @property
+    def log_jacobian(self) -> float:
+        """Sum of log g'(y) over the observations: minus what the transform adds to the NLL."""
+        return self.summary.log_jacobian
+
+    @property
     def triangle(self) -> Triangle:
         """Triangle of [√w X, √w y], Eq. (2.6), rows repeated by their frequency; one pass, kept."""
         return self.summary.triangle
@@ -233,7 +247,7 @@ class LinearLikelihood:
     @cached_property
     def summary(self) -> Summary:
         """What one pass over the rows finds; kept."""
-        n_rows, log_precision = 0.0, []
+        n_rows, log_precision, log_jacobian = 0.0, [], []
         first = np.full(self.n_params, np.nan)
         constant = set(range(self.n_params))
 
@@ -245,6 +259,9 @@ class LinearLikelihood:
                 if block.precision is not None:
                     logs = np.log(to_numpy(block.precision))
                     log_precision.append(float(np.sum(logs if k is None else k * logs)))
+                if self.transform is not None:
+                    logs = to_numpy(self.transform.log_slope(block.y))
+                    log_jacobian.append(float(np.sum(logs if k is None else k * logs)))
                 pieces = pieces_of(block)
                 if m and not n_rows:
                     first = to_numpy(block.X)[0].copy()
@@ -258,7 +275,12 @@ class LinearLikelihood:
         triangle = fold(rows(), self.n_params + 1)
         constant = constant if n_rows else set()
         return Summary(
-            triangle, int(n_rows), math.fsum(log_precision), first, tuple(sorted(constant))
+            triangle,
+            int(n_rows),
+            math.fsum(log_precision),
+            first,
+            tuple(sorted(constant)),
+            math.fsum(log_jacobian),
         )
 
     def select(self, keep: Sequence[int]) -> "LinearLikelihood":
@@ -298,13 +320,15 @@ class LinearLikelihood:
         Returns
         -------
         nll : scalar
-            Σ k [ρ(z) + γ − ½ log w], Eqs. (1.4) and (1.5).
+            Σ k [ρ(z) + log σ − ½ log w − log g'(y)], Eqs. (1.4) and (1.5).
         gradient : array, shape (p + q,)
             Eq. (3.5), in the namespace of the block.
         """
         xp, log_sigma, z, k, root_w = self._standardise(theta, block)
         psi = self.noise.psi(z)
         value = self.noise.rho(z) + log_sigma - xp.log(root_w)
+        if self.transform is not None:
+            value = value - self.transform.log_slope(block.y)
         pull = k * (1 - z * psi)
         if block.Z is None:  # σ is taken out of the sum
             by_beta = -(block.X.T @ (k * root_w * psi)) * xp.exp(-log_sigma)

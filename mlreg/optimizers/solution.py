@@ -157,7 +157,8 @@ def finish(
     """
     judged = certificate(likelihood, params)
     errors = [norm(ls.contrast(point)) for point in way]
-    constant = 0.5 * math.log(2 * math.pi) - 0.5 * likelihood.log_precision / ls.n_rows
+    known = 0.5 * likelihood.log_precision + likelihood.log_jacobian
+    constant = 0.5 * math.log(2 * math.pi) - known / ls.n_rows
     history = History(
         unit,
         np.array([ls.log_sigma(e) + constant + 0.5 for e in errors]),
