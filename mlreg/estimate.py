@@ -153,12 +153,12 @@ class Fit:
 
     @property
     def scale_params(self) -> F64:
-        """γ, shape (q,): log σ, or the coefficients of log σᵢ = zᵢᵀγ."""
+        """γ, shape (q,): log σ, or the coefficients of log σᵢ = ζᵢᵀγ, Eq. (9.1)."""
         return self.solution.theta[self.rank :]
 
     @property
     def scale_std_errors(self) -> F64:
-        """Standard errors of `scale_params`, shape (q,); of log σ √(1/(2n)) for Gaussian noise."""
+        """Standard errors of `scale_params`, shape (q,), Eq. (9.5): 1/√(2n) for a Gaussian σ."""
         if self.information is not None:
             return self.information.scale_std_errors
         perfect = self.status.code == "perfect-fit"
@@ -166,11 +166,11 @@ class Fit:
 
     @property
     def ridge(self) -> float:
-        """λ = σ̂²/τ², the penalty of ridge regression that the prior amounts to; 0 without one.
+        """λ = σ̂²/τ² of Eqs. (10.2) and (10.5), the ridge penalty that the prior amounts to; or 0.
 
         The λ of ½‖y − Xβ‖² + ½λ‖β‖², and alpha of scikit-learn's ``Ridge``. On the average loss
-        it is a weight decay of λ/n. For noise that is not Gaussian σ̂² is to be read as σ̂² over
-        the noise's Fisher constant of location.
+        it is a weight decay of λ/n, Eq. (10.8). For noise that is not Gaussian σ̂² is to be read as
+        σ̂² over the noise's Fisher constant of location.
         """
         if self.prior is None:
             return 0.0
@@ -180,7 +180,7 @@ class Fit:
 
     @property
     def effective_df(self) -> float:
-        """Effective number of coefficients: `rank` without a prior, less with one."""
+        """Effective number of coefficients, Eq. (10.7): `rank` without a prior, less with one."""
         return float(self.rank) if self.information is None else self.information.effective_df
 
     @property
@@ -223,7 +223,7 @@ class Fit:
 
         It is −inf for a perfect fit, where σ̂ = 0.
 
-        Of a response that is transformed by g it is that of g(y) less the sum of log g'(y).
+        Of a response transformed by g: that of g(y) less the sum of log g'(y), Eq. (9.11).
         """
         if self.status.code == "perfect-fit":
             return -math.inf

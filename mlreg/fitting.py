@@ -184,10 +184,8 @@ def fit(
         raise InvalidInput(
             "columns= chooses among SufficientStatistics; of data, give the columns themselves"
         )
-    if optimizer is None:
-        closed = isinstance(noise, Gaussian) and scale is None and prior is None
-        optimizer = Exact() if closed or not noise.smooth else Newton()
-    if isinstance(optimizer, type) or not hasattr(optimizer, "minimize"):
+    misfit = isinstance(optimizer, type) or not hasattr(optimizer, "minimize")
+    if optimizer is not None and misfit:
         raise InvalidInput(
             "optimizer must be a configuration, such as Exact(), SGD(0.03) or Scipy('BFGS'); "
             f"not {optimizer!r}"
@@ -204,6 +202,8 @@ def fit(
         watch = shown(progress, not isinstance(source, ArraySource))
         watched = WatchedSource(source) if watch else source
         full = LinearLikelihood.from_source(watched, noise, prior)
+    if optimizer is None:
+        optimizer = Exact() if full.exact or not noise.smooth else Newton()
     report = _rank(full, rank_deficient)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
@@ -230,7 +230,7 @@ def fit(
         reads=likelihood.reads,
         n_missing=getattr(source, "left_out", 0),
     )
-    _warn(result, report, isinstance(optimizer, Exact))
+    _warn(result, report, optimizer)
     return result
 
 
@@ -283,7 +283,7 @@ def _of_statistics(
     )
 
 
-def _warn(result: Fit, report: RankReport, exact: bool) -> None:
+def _warn(result: Fit, report: RankReport, optimizer: Optimizer) -> None:
     ls = result.least_squares
     if report.doubtful and result.prior is None:
         R = result.R.R[:-1, :-1]
@@ -299,10 +299,12 @@ def _warn(result: Fit, report: RankReport, exact: bool) -> None:
             NumericalWarning,
             stacklevel=3,
         )
-    if exact and ls is not None and ls.refined is not None and not result.status.ok:
+    lost = isinstance(optimizer, Exact) and ls is not None and ls.refined is not None
+    if (lost or isinstance(optimizer, Newton)) and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding
-    if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:
+    known = result.status.code not in ("perfect-fit", "unbounded")
+    if known and rounding.max(initial=0.0) > LOUD:
         worst = int(np.argmax(rounding))
         warnings.warn(
             f"rounding may have moved the coefficient of {result.certificate.names[worst]!r} by up "

@@ -56,7 +56,8 @@ class ScaledSource:
             )
         # any column of numbers may stand before the ~: only the other side is used
         response = source.design.response
-        formula = f"{response} {scale.strip()}"
+        quoted = f"`{response}`" if response in table.names else response
+        formula = f"{quoted} {scale.strip()}"
         self.of_mean = source
         self.of_scale = StreamedSource(table, formula, progress=progress, **weights)
         named = replace(self.of_scale.design, formula=f"{LEFT} {scale.strip()}", response=LEFT)

@@ -17,20 +17,21 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """Expected information of (β, γ), Eq. (3.6); it is block diagonal, as all noises are symmetric.
+    """Expected information of (β, γ), Eq. (9.5); it is block diagonal, as all noises are symmetric.
 
     Attributes
     ----------
     triangle : Triangle
         Of [√w X, √w y], Eq. (2.6): β below is in its scaled units.
     R : ndarray, shape (p, p)
-        Upper; RᵀR is the information of β, scaled, with the precision of the prior, if any.
+        Upper; RᵀR is the information of β, scaled, with the precision of the prior, if any,
+        Eq. (10.11).
     S : ndarray, shape (q, q)
         Upper; SᵀS is the information of γ.
     n_rows : int
         Number of observations.
     effective_df : float
-        Trace of (information)⁻¹ · (information without the prior): p without a prior.
+        Trace of (information)⁻¹ · (information without the prior), Eq. (10.7): p without a prior.
     """
 
     triangle: Triangle
@@ -56,7 +57,7 @@ class Information:
 
     @property
     def scale_std_errors(self) -> F64:
-        """Of γ, shape (q,)."""
+        """Of γ, shape (q,), Eq. (9.5)."""
         if not np.isfinite(self._inverse).all():
             return np.full(len(self.S), math.nan)
         return np.asarray(np.linalg.norm(solve_upper(self.S, np.eye(len(self.S))), axis=1))

@@ -2,8 +2,8 @@
 
 A noise knows the density of z = (y − Xβ)/σ and two derivatives; the chain rule
 to θ = (β, γ) is here and nowhere else. γ is log σ; or, with a scale design Z, the
-coefficients of log σᵢ = zᵢᵀγ, which differs from row to row. A row of precision w has the
-scale σ/√w; a row of frequency k counts k times.
+coefficients of log σᵢ = ζᵢᵀγ, which differs from row to row, Eq. (9.1). A row of precision w has
+the scale σ/√w; a row of frequency k counts k times.
 """
 
 import math
@@ -89,7 +89,7 @@ class Summary:
 
 
 class LinearLikelihood:
-    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = zᵢᵀγ.
+    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = ζᵢᵀγ.
 
     Parameters
     ----------
@@ -100,15 +100,15 @@ class LinearLikelihood:
     noise : Noise
         Density of the standardised residual.
     scale : array, shape (n, q), optional
-        Scale design Z as given; without it the scale is the same in every row, and q = 1.
+        Scale design Z as given, Eq. (9.1); without it σ is the same in every row, and q = 1.
     prior : NormalPrior, optional
         What is believed of the coefficients beforehand. It is no part of `nll`; optimizers add
         it, and find the mode of the posterior.
 
     Notes
     -----
-    Sums over rows run in the arrays' own namespace, block by block; what comes
-    back is a float or a NumPy array. `reads` counts the passes over the data.
+    Sums over rows, Eq. (1.5), run in the arrays' own namespace, block by block; what
+    comes back is a float or a NumPy array. `reads` counts the passes over the data.
 
     Where the source has a ``transform`` g, the model is one of g(y), and the NLL one of y: that of
     g(y) less the sum of log g'(y). Gradient, Hessian and information are not changed by it.
@@ -187,7 +187,7 @@ class LinearLikelihood:
 
     @cached_property
     def prior_precision(self) -> F64:
-        """1/τ² of each coefficient, shape (p,); zero where there is no prior."""
+        """1/τ² of each coefficient, shape (p,), Eq. (10.1); zero where there is no prior."""
         if self.prior is None:
             return np.zeros(self.n_params)
         precision = np.full(self.n_params, self.prior.sd**-2.0)
@@ -208,7 +208,7 @@ class LinearLikelihood:
 
     @property
     def log_jacobian(self) -> float:
-        """Sum of log g'(y) over the observations: minus what the transform adds to the NLL."""
+        """Sum of log g'(y) over the observations, Eq. (9.11): minus what g adds to the NLL."""
         return self.summary.log_jacobian
 
     @property
@@ -320,9 +320,9 @@ class LinearLikelihood:
         Returns
         -------
         nll : scalar
-            Σ k [ρ(z) + log σ − ½ log w − log g'(y)], Eqs. (1.4) and (1.5).
+            Σ k [ρ(z) + log σ − ½ log w − log g'(y)], Eqs. (1.4), (1.5), (9.2) and (9.11).
         gradient : array, shape (p + q,)
-            Eq. (3.5), in the namespace of the block.
+            Eqs. (3.5) and (9.3), in the namespace of the block.
         """
         xp, log_sigma, z, k, root_w = self._standardise(theta, block)
         psi = self.noise.psi(z)
@@ -360,7 +360,7 @@ class LinearLikelihood:
         return xp, log_sigma, z, k, root_w
 
     def nll(self, theta: Array) -> float:
-        """Negative log-likelihood, the sum over rows with all constants, Eqs. (1.4) and (1.5).
+        """Negative log-likelihood with all constants, a sum over rows, Eqs. (1.4), (1.5) and (9.2).
 
         Parameters
         ----------
@@ -370,7 +370,7 @@ class LinearLikelihood:
         return math.fsum(float(to_numpy(self.term(theta, block)[0])) for block in self.blocks())
 
     def gradient(self, theta: Array) -> F64:
-        """Gradient of `nll`, shape (p + q,), Eq. (3.5)."""
+        """Gradient of `nll`, shape (p + q,), Eqs. (3.5) and (9.3)."""
         return self.nll_and_gradient(theta)[1]
 
     def nll_and_gradient(self, theta: Array) -> tuple[float, F64]:
@@ -383,7 +383,7 @@ class LinearLikelihood:
         return math.fsum(values), total
 
     def hessian(self, theta: Array) -> F64:
-        """Second derivative of `nll`, shape (p + q, p + q), Eq. (3.7)."""
+        """Second derivative of `nll`, shape (p + q, p + q), Eqs. (3.7) and (9.4)."""
         p = self.n_params
         total = np.zeros((p + self.n_scale,) * 2)
         for block in self.blocks():
@@ -401,12 +401,12 @@ class LinearLikelihood:
         return np.asarray((total + total.T) / 2)  # the product above rounds its halves differently
 
     def information(self, theta: Array) -> F64:
-        """Expected (Fisher) information, shape (p + q, p + q), Eqs. (3.4) and (3.6)."""
+        """Expected (Fisher) information, shape (p + q, p + q), Eqs. (3.4), (3.6) and (9.5)."""
         R = self.factor(theta)
         return np.asarray(R.T @ R)
 
     def factor(self, theta: Array) -> F64:
-        """Upper triangular R with RᵀR = I(θ), Eq. (3.6), shape (p + q, p + q), by the QR fold.
+        """Upper triangular R with RᵀR = I(θ), Eqs. (3.6) and (9.5), shape (p + q, p + q), by QR.
 
         Raises
         ------
@@ -428,7 +428,7 @@ class LinearLikelihood:
         return R
 
     def spread_triangle(self, gamma: F64) -> Triangle:
-        """Triangle of the rows of [√w X, √w y] over σᵢ; over 1 where σ is the same in all.
+        """Triangle of [√w X, √w y] with row i over σᵢ, Eq. (9.7); over 1 where all σᵢ are the same.
 
         One pass for each γ; none where there is no scale design.
         """

@@ -127,7 +127,7 @@ class Gaussian:
         return rng.standard_normal(size)
 
     def mgf(self, s: Array) -> Array:
-        """E exp(s·ε): exp(s²/2)."""
+        """E exp(s·ε), Eq. (9.14): exp(s²/2)."""
         xp, s = real(s)
         with np.errstate(over="ignore"):
             return xp.exp(0.5 * s * s)
@@ -181,7 +181,7 @@ class Laplace:
         return rng.laplace(size=size)
 
     def mgf(self, s: Array) -> Array:
-        """E exp(s·ε): 1/(1 − s²) where |s| < 1, elsewhere infinite."""
+        """E exp(s·ε), Eq. (9.14): 1/(1 − s²) where |s| < 1, elsewhere infinite."""
         xp, s = real(s)
         size = xp.abs(s)
         inside = xp.where(size < 1, size, 0 * xp.sign(s))
@@ -245,7 +245,7 @@ class Logistic:
         return rng.logistic(size=size)
 
     def mgf(self, s: Array) -> Array:
-        """E exp(s·ε): πs/sin(πs) where |s| < 1, elsewhere infinite."""
+        """E exp(s·ε), Eq. (9.14): πs/sin(πs) where |s| < 1, elsewhere infinite."""
         xp, s = real(s)
         size = xp.abs(s)
         inside = xp.where((size > 0) & (size < 1), size, 0.5 * xp.ones_like(s))

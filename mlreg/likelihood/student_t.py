@@ -127,7 +127,7 @@ class StudentT:
         return rng.standard_t(self.df, size)
 
     def mgf(self, s: Array) -> Array:
-        """E exp(s·ε): one at s = 0, elsewhere infinite, for the tails are powers."""
+        """E exp(s·ε), Eq. (9.14): one at s = 0, elsewhere infinite, for the tails are powers."""
         xp, s = real(s)
         return xp.where(s == 0, xp.ones_like(s), xp.abs(s) + math.inf)
 

@@ -1,7 +1,7 @@
 """Responses on another scale: t = g(y), and the Jacobian that keeps the likelihood one of y.
 
 The linear model is of t: t = Xβ + σ·ε. A density of y is that of t times the slope g'(y), so
-that the NLL of y is that of t less the sum of log g'(y). The sum does not depend on the
+that the NLL of y is that of t less the sum of log g'(y), Eq. (9.11). The sum does not depend on the
 parameters: the estimate is that of t. But only with it do log-likelihood and AIC compare with
 those of another transform, or of none.
 
@@ -92,12 +92,12 @@ class Log:
             return xp.exp(t) if self.base == "e" else float(self.base) ** t
 
     def log_slope(self, t: Array) -> Array:
-        """log g'(y) as a function of t: −t·log b − log log b, b the base."""
+        """log g'(y) as a function of t, Eq. (9.10): −t·log b − log log b, b the base."""
         _, t = _real(t)
         return -self._unit * t - math.log(self._unit)
 
     def mean(self, mu: Array, sigma: Array, noise: "Noise") -> Array:
-        """E y of t = mu + sigma·ε: y at mu times M(sigma·log b), M(s) = E exp(s·ε).
+        """E y of t = mu + sigma·ε, Eq. (9.14): y at mu times M(sigma·log b), M(s) = E exp(s·ε).
 
         Parameters
         ----------
@@ -142,11 +142,11 @@ class Log1p:
             return xp.expm1(t)
 
     def log_slope(self, t: Array) -> Array:
-        """log g'(y) as a function of t: −t."""
+        """log g'(y) as a function of t, Eq. (9.10): −t."""
         return -_real(t)[1]
 
     def mean(self, mu: Array, sigma: Array, noise: "Noise") -> Array:
-        """E y of t = mu + sigma·ε: exp(mu)·M(sigma) − 1; as of `Log`."""
+        """E y of t = mu + sigma·ε: exp(mu)·M(sigma) − 1, Eq. (9.14); as of `Log`."""
         xp, mu, sigma = _pair(mu, sigma)
         with np.errstate(all="ignore"):
             return xp.exp(mu) * _mgf(noise, sigma) - 1
@@ -177,14 +177,14 @@ class Arcsinh:
             return xp.sinh(t)
 
     def log_slope(self, t: Array) -> Array:
-        """log g'(y) as a function of t: −log cosh t."""
+        """log g'(y) as a function of t, Eq. (9.10): −log cosh t."""
         xp, t = _real(t)
         size = xp.abs(t)
         half = xp.sinh(0.5 * xp.where(size < 20, size, 0 * xp.sign(t)))  # cosh t is 1 + 2 half²
         return xp.where(size < 20, -xp.log1p(2 * half * half), math.log(2) - size)
 
     def mean(self, mu: Array, sigma: Array, noise: "Noise") -> Array:
-        """E y of t = mu + sigma·ε: (exp(mu)·M(sigma) − exp(−mu)·M(−sigma))/2; as of `Log`."""
+        """E y of t = mu + sigma·ε: (exp(mu)·M(sigma) − exp(−mu)·M(−sigma))/2, Eq. (9.14)."""
         xp, mu, sigma = _pair(mu, sigma)
         above, below = _mgf(noise, sigma), _mgf(noise, -sigma)
         with np.errstate(all="ignore"):
@@ -292,7 +292,7 @@ def _pair(mu: Array, sigma: Array) -> tuple[Any, Array, Array]:
 
 
 def _mgf(noise: "Noise", s: Array) -> Array:
-    """Moment generating function of the noise at s; an error where it is not finite."""
+    """Moment generating function of the noise at s, Eq. (9.14); an error where it is infinite."""
     mgf: Callable[[Array], Array] | None = getattr(noise, "mgf", None)
     if mgf is None:
         raise InvalidInput(

@@ -32,6 +32,7 @@ from mlreg.optimizers.solution import Solution
 from mlreg.verify.exact import Rational
 from mlreg.verify.noise_laws import (
     cdf_is_integral,
+    check_noise,
     fisher_is_mean_product,
     gradient_and_hessian_are_derivatives,
     information_is_mean_product,
@@ -48,6 +49,7 @@ __all__ = [
     "Law",
     "LawViolation",
     "cdf_is_integral",
+    "check_noise",
     "fisher_is_mean_product",
     "gradient_and_hessian_are_derivatives",
     "information_is_mean_product",

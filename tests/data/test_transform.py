@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 import mlreg as ml
 from mlreg.data.design import ArrayDesign, design_from_dict
@@ -214,3 +215,26 @@ def test_csv(tmp_path):
         ml.fit("log2(y) ~ x", ml.read(str(path)))
     fit = ml.fit("np.log1p(y) ~ x", ml.read(str(path)))
     assert fit.design.transform == as_transform("log1p")
+
+
+def test_with_a_design_of_the_scale(tmp_path):
+    theta = np.array([0.2, -0.3, 0.1, 0.4])
+    Z = np.column_stack([np.ones(N), DATA["x"]])
+    X = np.column_stack([np.ones(N), DATA["x"]])
+    t, log_sigma = np.log(DATA["y"]), Z @ theta[2:]
+    each = stats.norm.logpdf(t, X @ theta[:2], np.exp(log_sigma)) - t
+    sources = [
+        source_of("log(y) ~ x", data, None, None, NO_WEIGHTS, "raise", scale="~ x", transform=None)
+        for data in (DATA, in_file(tmp_path))
+    ]
+    sources.append(
+        source_of(
+            DATA["x"], DATA["y"], None, None, NO_WEIGHTS, "raise", scale=Z[:, 1:], transform="log"
+        )
+    )
+    for source, design in sources:
+        assert source.transform == design.transform == Log()
+        assert design_from_dict(json.loads(json.dumps(design.to_dict()))).transform == Log()
+        assert len(design.scale.names) == 2
+        nll = ml.LinearLikelihood.from_source(source).nll(theta)
+        assert abs(nll + each.sum()) <= 16 * N * 2.0**-53 * (np.abs(each) + np.abs(t) + 1).sum()
