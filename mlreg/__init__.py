@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mlreg.fitting import fit as fit
     from mlreg.inference.anova import Anova as Anova
     from mlreg.inference.anova import anova as anova
+    from mlreg.inference.compare import Comparison as Comparison
+    from mlreg.inference.compare import compare as compare
     from mlreg.likelihood.blocks import ArraySource as ArraySource
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
@@ -51,6 +53,7 @@ _HOMES = {
     "Anova": "mlreg.inference.anova",
     "ArraySource": "mlreg.likelihood.blocks",
     "Certificate": "mlreg.certificate",
+    "Comparison": "mlreg.inference.compare",
     "DataNeeded": "mlreg.errors",
     "Exact": "mlreg.optimizers.exact",
     "Fit": "mlreg.estimate",
@@ -73,6 +76,7 @@ _HOMES = {
     "SufficientStatistics": "mlreg.sufficient",
     "anova": "mlreg.inference.anova",
     "certify": "mlreg.fitting",
+    "compare": "mlreg.inference.compare",
     "datasets": "",
     "fit": "mlreg.fitting",
     "likelihood": "",

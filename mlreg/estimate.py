@@ -19,7 +19,7 @@ from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalW
 from mlreg.files import plain, write
 from mlreg.inference.information import Information
 from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
-from mlreg.inference.prediction import Prediction, leverage_root
+from mlreg.inference.prediction import Prediction, leverage_root, new_observation
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
 from mlreg.likelihood.noise import Noise
@@ -406,7 +406,8 @@ class Fit:
             transformed response are transformed back, which keeps their level; only the mean
             then has no such limits, and is refused.
         level : float
-            Probability that the interval covers it.
+            Probability that the interval covers it: exactly, for Gaussian noise of one scale;
+            else as the number of rows grows, by the noise convolved with the normal error of Xβ.
         of : "median", "mean" or "transformed"
             Of a transformed response: its median, which is Xβ transformed back; its mean, at the
             MLE of sigma; or Xβ, on the scale of the model.
@@ -452,15 +453,15 @@ class Fit:
         if interval is None:
             return centre
         error, quantile = self._mean_errors(kept), t_quantile(level, self._df)
-        if interval == "prediction":
-            if self.least_squares is None:
-                raise InvalidInput("interval='prediction' is for Gaussian noise of one scale")
+        if interval == "prediction" and self.exact:
             error = np.hypot(error, np.ldexp(self._s, self._scale_y))
         half = error * quantile
+        if interval == "prediction" and not self.exact:
+            half = new_observation(self.noise, level, error, self.predict_scale(X_new, scale))
         lower, upper = mean - half, mean + half
         if transform is not None:
             lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))
-        return Prediction(centre, lower, upper)
+        return Prediction(centre, lower, upper, "exact" if self.exact else "asymptotic")
 
     def predict_scale(self, X_new: Any, scale: Any = None) -> F64:
         """Noise scale σ at new rows, shape (m,), in units of y.

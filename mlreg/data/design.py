@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.arrays import Array, is_series, matrix_of
+from mlreg.data.arrays import Array, as_vector, is_series, matrix_of
 from mlreg.data.columns import as_number
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.table import Table, as_table, is_tabular, raw_array, suggest
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.transform import Transform, as_transform
 
-__all__ = ["ArrayDesign", "Design", "design_from_dict"]
+__all__ = ["ArrayDesign", "Design", "design_from_dict", "responses"]
 
 F64 = NDArray[np.float64]
 
@@ -175,6 +175,41 @@ def refuse_nonfinite(a: Array, names: tuple[str, ...]) -> None:
 
 def _scale_from_dict(d: Mapping[str, Any]) -> Any:
     return None if d.get("scale") is None else design_from_dict(d["scale"])
+
+
+def responses(design: Design, data: Any, n: int) -> F64:
+    """Responses of new data, before any transform, shape (n,).
+
+    Parameters
+    ----------
+    design : Design
+        Of the fit.
+    data : (X, y) or table
+        Where the response is y, or the column or expression of the fit.
+    n : int
+        Number of rows.
+
+    Raises
+    ------
+    InvalidInput
+        Without the response, or where it is NaN or infinite.
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        y = as_vector(data[1], "y of the data", n)
+    elif not is_tabular(data):
+        raise InvalidInput(
+            f"the data must be (X, y) or a table with the response {design.response!r}, not "
+            f"{type(data).__name__}"
+        )
+    else:
+        table = as_table(data)
+        if isinstance(design, FormulaDesign):
+            y = design.response_values(table)
+        else:
+            y = as_number(table.column(design.response), f"column {design.response!r}")
+    y = np.asarray(y, dtype=np.float64)
+    refuse_nonfinite(y[:, None], (design.response,))
+    return y
 
 
 def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:

@@ -123,6 +123,17 @@ class FormulaDesign:
             )
         return made.matrix
 
+    def response_values(self, table: Table) -> F64:
+        """The left-hand side for new data, before any transform, shape (m,)."""
+        parsed = parse(self.formula, self.columns)
+        used = columns_of(parsed.response, list(table.columns), self.formula)
+        gaps = rows_with_gaps(table, used)
+        if gaps:
+            raise InvalidInput(
+                f"missing values in the new data: {describe_gaps(gaps)}; mend or remove those rows"
+            )
+        return response_of(parsed, frame_of(table, dict.fromkeys(used)), self.formula)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types of JSON.
 

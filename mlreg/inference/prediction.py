@@ -1,13 +1,16 @@
 """Predictions and their intervals."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.inference.convolution import convolved_quantile
+from mlreg.likelihood.noise import Noise
 from mlreg.linalg.triangle import scale_columns, solve_upper
 
-__all__ = ["Prediction", "leverage_root"]
+__all__ = ["Prediction", "leverage_root", "new_observation"]
 
 F64 = NDArray[np.float64]
 
@@ -23,11 +26,32 @@ class Prediction:
         median or its mean.
     lower, upper : ndarray, shape (m,)
         Limits, of the mean (or that median) or of a new observation, as asked for.
+    kind : "exact" or "asymptotic"
+        Whether they cover with the probability that was asked for at any number of rows, as those
+        of Gaussian noise of one scale do, or as it grows. Asymptotic limits of a new observation
+        know of the error of its location, which is taken to be normal, and not of that of σ.
     """
 
     mean: F64
     lower: F64
     upper: F64
+    kind: Literal["exact", "asymptotic"]
+
+
+def new_observation(noise: Noise, level: float, error: F64, sigma: F64) -> F64:
+    """Half-width of the asymptotic interval for a new observation, shape (m,), in units of y.
+
+    Parameters
+    ----------
+    noise : Noise
+        Symmetric.
+    level : float
+        Probability.
+    error, sigma : ndarray, shape (m,)
+        Standard error of each row's location, and scale of its noise.
+    """
+    with np.errstate(all="ignore"):  # a σ of zero has no standard error either
+        return np.asarray(-convolved_quantile(noise, (1 - level) / 2, error / sigma) * sigma)
 
 
 def leverage_root(R: F64, exponent: NDArray[np.int64], X: F64) -> F64:
