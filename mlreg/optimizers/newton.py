@@ -108,8 +108,8 @@ class Newton:
                 return finish_locally(likelihood, [(space.unscale(beta), math.nan)], None, before)
         if given is not None:
             starts = [_Start("the start that was given", space.scale(given))]
-        elif space.convex or (space.noise.log_concave and likelihood.prior is not None):
-            starts = [_Start("ridge regression" if likelihood.prior else "least squares", first)]
+        elif space.convex:
+            starts = [_Start("least squares", first)]
         else:
             starts = self._of_sample(space) or _two(space, first)
         runs = [_Run(self, space, start) for start in starts]
@@ -162,9 +162,12 @@ class _Start:
 
 
 def _two(space: Whitened, first: F64) -> list[_Start]:
-    """The starts for noise whose NLL may have several minima."""
-    name = "least squares" if space.likelihood.prior is None else "ridge regression"
-    return [_Start(name, first), _Start("least absolute deviations", _robust(space, first))]
+    """The starts where the objective may have several minima."""
+    if space.likelihood.prior is None:
+        robust = _Start("least absolute deviations", _robust(space, first))
+        return [_Start("least squares", first), robust]
+    # a prior may win with no slopes and much noise, or lose with large ones and little, Eq. (10.12)
+    return [_Start("ridge regression", first), _Start("the intercept alone", _constant(space))]
 
 
 def _best(runs: "list[_Run]") -> "_Run":
@@ -293,6 +296,16 @@ def _ridge(space: Whitened) -> F64:
     R, right = triangle[: space.p, : space.p], triangle[: space.p, -1]
     q = solve_upper(space.base, R.T @ right, transpose=True)
     return solve_upper(space.base, q)
+
+
+def _constant(space: Whitened) -> F64:
+    """The intercept of least squares, if there is one, and no slopes."""
+    triangle, c = plain(space.likelihood.triangle).R, space.likelihood.constant
+    beta = np.zeros(space.p)
+    if c is not None:
+        column = triangle[:, c]
+        beta[c] = column @ triangle[:, -1] / (column @ column)
+    return beta
 
 
 def _robust(space: Whitened, beta: F64) -> F64:
