@@ -114,13 +114,11 @@ class Comparison:
                 f"per row, behind the best (paired), KS test of calibration: of {rows}"
                 + ("" if self.held_out else ", which makes its p values too large")
             )
-        named = list(zip(self.labels, self.status, np.isnan(self.aic), strict=True))
-        notes += [f"{name}: a prior, so no AIC and BIC" for name, _, prior in named if prior]
-        notes += [
-            f"{name}: not the MLE ({code}), so its numbers are not those of the model"
-            for name, code, _ in named
-            if code != "converged"
-        ]
+        modes = [name for name, aic in zip(self.labels, self.aic, strict=True) if np.isnan(aic)]
+        notes += [f"{name}: a prior, so no AIC and BIC" for name in modes]
+        why = {"converged": "", "perfect-fit": "a perfect fit, of infinite likelihood"}
+        said = [why.get(code, f"not the MLE ({code})") for code in self.status]
+        notes += [f"{name}: {text}" for name, text in zip(self.labels, said, strict=True) if text]
         return notes
 
 
@@ -231,8 +229,8 @@ def _check(fits: Sequence["Fit"], names: Sequence[str] | None) -> None:
         if one.n_rows != other.n_rows:
             raise InvalidInput(
                 f"fits {i} and {j} are of {one.n_rows} and {other.n_rows} observations: "
-                "likelihoods of other rows do not compare. Fit both to the same rows (missing='drop' may have "
-                "left out different ones)"
+                "likelihoods of other rows do not compare. Fit both to the same rows "
+                "(missing='drop' may have left out different ones)"
             )
         alike = one.design.transform == other.design.transform
         if alike and one.log_precision == other.log_precision and not _same_moments(one, other):
@@ -257,7 +255,8 @@ def _same_moments(one: "Fit", other: "Fit") -> bool:
 
 
 def _label(i: int, fit: "Fit") -> str:
-    scale = f", scale by {', '.join(fit.scale_names)}" if fit.scale_names else ""
+    by = [name for name in fit.scale_names if name != "Intercept"]
+    scale = f", scale by {', '.join(by)}" if by else ""
     what = label(fit.design.transform, fit.design.response)
     return f"{i}: {what}, {fit.noise!r}, {fit.rank} columns{scale}"
 
