@@ -213,12 +213,15 @@ def fit(
         if len(start) == len(source.names):  # else the optimizer says what is wrong
             start = start[list(report.kept)]
     solution = optimizer.minimize(likelihood, start)
+    known = solution.theta
+    if solution.status.code in ("perfect-fit", "unbounded"):  # no standard error exists
+        known = np.append(known[: likelihood.n_params], [-math.inf] * likelihood.n_scale)
     result = Fit(
         solution=solution,
         names=tuple(source.names),
         scale_names=likelihood.scale_names,
         least_squares=least_squares(likelihood) if likelihood.exact else None,
-        information=None if likelihood.exact else information(likelihood, solution.theta),
+        information=None if likelihood.exact else information(likelihood, known),
         prior=prior,
         source=None if isinstance(X, SufficientStatistics) else source,
         design=design,

@@ -279,6 +279,12 @@ class Whitened:
         size = np.abs(rows.b) + times(np.abs(rows.A), np.abs(beta))
         return np.asarray((self.p + 3) * U * size)
 
+    def _by_gamma(self, rows: Rows) -> F64:
+        """∂ log σ/∂v of each row, shape (m, q), Eq. (3.8)."""
+        if rows.Z is None:
+            return np.full((len(rows.k), 1), 1 / (self.S[0, 0] * self.root_b))
+        return whiten(self.S, rows.Z) / self.root_b
+
     def log_sigma(self, rows: Rows, gamma: F64) -> F64:
         """log σ of each row, shape (m,), or of all, shape (), scaled."""
         return (gamma[0] if rows.Z is None else rows.Z @ gamma) - self.log_unit
@@ -321,7 +327,7 @@ class Whitened:
         farthest = (p + 3) * U * float(self._lengths @ np.append(np.abs(beta), 1.0))
         for rows in self.rows():
             A, b, k, Z = rows
-            V = np.ones((len(k), 1)) if Z is None else Z
+            V = self._by_gamma(rows)
             scale = self.log_sigma(rows, gamma)
             shrink = np.exp(-scale)
             r = b - times(A, beta)
@@ -344,7 +350,8 @@ class Whitened:
                 H[p:, p:] += gram(V, k * z * bend, V)
             if not one:
                 J += square(W, k * shrink**2)
-            near = (not one or math.isfinite(self.limit)) and bool(
+            bottomless = not one or self.likelihood.prior is not None
+            near = (bottomless or math.isfinite(self.limit)) and bool(
                 (np.abs(r) <= farthest).any() or (not one and np.max(shrink) >= 1 / farthest)
             )
             if bounds or near:
@@ -353,7 +360,8 @@ class Whitened:
                 sunk += 0.0 if one else float(k @ (reach * shrink >= 1))
             if bounds:
                 size, pulls = np.abs(W), k * np.abs(psi) * shrink
-                blur = (q + 4) * U * (1 + abs(self.log_unit) + np.abs(V) @ np.abs(gamma))
+                reached = abs(gamma[0]) if Z is None else np.abs(Z) @ np.abs(gamma)
+                blur = (q + 4) * U * (1 + abs(self.log_unit) + reached)
                 dz = k * (reach * shrink + blur * np.abs(z))
                 size_x += times_transposed(np.abs(A), pulls)
                 size_v += times_transposed(np.abs(V), k * (1 + 3 * np.abs(pull)))
@@ -378,7 +386,7 @@ class Whitened:
         # from the coordinates of the rows to those of the information
         to = np.zeros((p + q, p + q))
         to[:p, :p] = solve_upper(inner, np.eye(p))
-        to[p:, p:] = self.S_inverse / self.root_b
+        to[p:, p:] = np.eye(q)
         whole = np.append(-solve_upper(self.base, by_x, transpose=True), by_v)
         gradient = to.T @ whole
         if hessian is None:
@@ -501,8 +509,9 @@ class Whitened:
         for rows, r, reach in self.residuals(beta):
             assert rows.Z is not None
             size = np.maximum(np.maximum(np.abs(r), reach), 1e-300)
-            right += rows.Z.T @ (rows.k * (np.log(size) + self.log_unit))
-        return np.asarray(self.S_inverse @ (self.S_inverse.T @ right))
+            V = whiten(self.S, rows.Z)
+            right += times_transposed(V, rows.k * (np.log(size) + self.log_unit))
+        return np.asarray(self.S_inverse @ right)
 
     def _profile_scale(self, beta: F64, gamma: F64) -> F64 | None:
         """Newton's method in γ, of which the NLL at fixed β is a convex function, Eq. (9.6).
@@ -542,11 +551,11 @@ class Whitened:
             z = np.clip(r * np.exp(-scale), -HUGE, HUGE)
             psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
             value += float(rows.k @ (self.noise.rho(z) + scale))
-            gradient += rows.Z.T @ (rows.k * (1 - z * psi))
-            H += rows.Z.T @ ((rows.k * z * (psi + z * dpsi))[:, None] * rows.Z)
+            V = self._by_gamma(rows)
+            gradient += times_transposed(V, rows.k * (1 - z * psi))
+            H += gram(V, rows.k * z * (psi + z * dpsi), V)
             sunk += float(rows.k @ (reach >= np.exp(scale)))
-        to = self.S_inverse / self.root_b
-        return value, to.T @ gradient, to.T @ H @ to, sunk
+        return value, gradient, (H + H.T) / 2, sunk
 
 
 def _factor(information: F64) -> F64 | None:

@@ -75,7 +75,7 @@ def given_scale(scale: Any, n: int) -> tuple[ArrayDesign, F64]:
 
 def require_independent(Z: F64, names: tuple[str, ...]) -> None:
     """Raise where columns of the scale design depend on each other: γ is not unique then."""
-    if not np.isfinite(Z).all():
+    if not len(Z) or not np.isfinite(Z).all():
         return  # that is said elsewhere, with the rows
     triangle = of(Z)
     report = rank_report(triangle.R, triangle.exponent, len(Z), triangle.blur)

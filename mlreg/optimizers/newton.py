@@ -344,5 +344,6 @@ def _through_rows(space: Whitened, beta: F64) -> tuple[F64, float]:
             chosen.append(i)
         if len(chosen) == space.p:
             break
-    through = space.inverse @ np.linalg.solve(W[chosen], b[chosen])
+    # with a prior there may be more columns than rows
+    through = space.inverse @ np.linalg.lstsq(W[chosen], b[chosen], rcond=None)[0]
     return np.asarray(through), float(k[chosen].sum())

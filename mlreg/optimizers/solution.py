@@ -176,7 +176,9 @@ def finish(
     elif status is None:
         status = Status("stopped", f"{judged.distance:.3g} standard errors from the MLE")
     end = errors[-1] if way[-1] is params else norm(ls.contrast(params))
-    theta = np.append(params, ls.log_sigma(end))
+    # of a perfect fit; no scale design has an estimate there
+    gamma = [ls.log_sigma(end)] if not likelihood.scale_names else [-math.inf] * likelihood.n_scale
+    theta = np.append(params, gamma)
     return Solution(theta, likelihood.noise, status, judged, history, likelihood.reads - reads)
 
 
