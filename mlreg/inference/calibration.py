@@ -20,9 +20,9 @@ BACK = 1e-9
 
 
 def log_density(noise: Noise, y: F64, location: F64, log_sigma: F64) -> F64:
-    """−ρ(z) − log σ with z = (y − location)/σ, of each row, shape (m,), Eq. (1.4).
+    """−ρ(z) − log σ with z = (y − location)/σ, of each row, shape (m,), Eqs. (1.4) and (9.2).
 
-    For a response that a transform g turned into y, add log g′ for the density on its own scale.
+    Of a transformed response it is the density of g(y); with log g′(y), that of y, Eq. (9.10).
     """
     return np.asarray(-noise.rho(_standardised(y, location, log_sigma)) - log_sigma)
 

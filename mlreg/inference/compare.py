@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Comparison:
     mean_log_likelihood : ndarray, shape (k,)
         Mean over observations of their log density.
     difference, std_error : ndarray, shape (k,)
-        By how much the mean log density of the best fit is greater, and the standard error of
+        By how much the mean log density of the `best` fit is greater, and the standard error of
         that: observations are paired.
     pit_counts : ndarray, shape (k, 10)
         How many values F((y − location)/σ), the probability-integral transform, lie in each tenth
@@ -77,13 +78,12 @@ class Comparison:
     @property
     def order(self) -> list[int]:
         """Positions of the fits, the best first: on held-out rows by their density, else by AIC."""
-        loss = -self.mean_log_likelihood if self.held_out else self.aic
-        return [int(i) for i in np.argsort(loss, kind="stable")]  # NaN comes last
+        return _order(self.held_out, self.mean_log_likelihood, self.aic)[0]
 
     @property
-    def best(self) -> int:
-        """Position of the best fit."""
-        return self.order[0]
+    def best(self) -> int | None:
+        """Position of the best fit; None where nothing tells, as of modes of posteriors alone."""
+        return _order(self.held_out, self.mean_log_likelihood, self.aic)[1]
 
     def __str__(self) -> str:
         width = max(len(text) for text in self.labels)
@@ -106,19 +106,19 @@ class Comparison:
     def _notes(self) -> list[str]:
         rows = f"{self.n_scored} held-out rows" if self.held_out else "the rows of the fits"
         by = f"mean log density of {rows}" if self.held_out else "AIC"
-        notes = [f"* best by {by}; {self.n_rows} rows fitted"]
+        notes = [
+            f"{'no best' if self.best is None else '* best'} by {by}; {self.n_rows} rows fitted"
+        ]
         if self.n_scored:
             notes.append(
                 f"per row, behind the best (paired), KS test of calibration: of {rows}"
                 + ("" if self.held_out else ", which makes its p values too large")
             )
-        named = list(zip(self.labels, self.status, np.isnan(self.aic), strict=True))
-        notes += [f"{name}: a prior, so no AIC and BIC" for name, _, prior in named if prior]
-        notes += [
-            f"{name}: not the MLE ({code}), so its numbers are not those of the model"
-            for name, code, _ in named
-            if code != "converged"
-        ]
+        modes = [name for name, aic in zip(self.labels, self.aic, strict=True) if np.isnan(aic)]
+        notes += [f"{name}: a prior, so no AIC and BIC" for name in modes]
+        why = {"converged": "", "perfect-fit": "a perfect fit, of infinite likelihood"}
+        said = [why.get(code, f"not the MLE ({code})") for code in self.status]
+        notes += [f"{name}: {text}" for name, text in zip(self.labels, said, strict=True) if text]
         return notes
 
 
@@ -132,7 +132,7 @@ def compare(*fits: "Fit", data: Any = None, names: Sequence[str] | None = None) 
     data : (X, y) or table, optional
         Held-out rows, of which the density and the calibration are found; by default those of
         the fits, where they still have them. Columns of a table are taken by name, the response
-        too. In (X, y), y is on its own scale, before any transform.
+        too. In (X, y), y is on its own scale, before any transform. They have precision one.
     names : sequence of str, optional
         What the fits are called.
 
@@ -147,12 +147,12 @@ def compare(*fits: "Fit", data: Any = None, names: Sequence[str] | None = None) 
 
     Notes
     -----
-    Densities are of the response on its own scale, Eq. (1.4), the Jacobian of a transform
-    included, so that fits of y and of log y compare; fits of a column ``log_y`` and of y do not.
+    Densities are of the response on its own scale, Eqs. (9.10) and (9.11): fits of y and, by
+    ``transform="log"``, of log y compare; fits of y and of a column that holds log y do not.
 
-    The responses are looked at row by row where all fits have their rows and no data are given, and
-    by their sum of squares and their mean otherwise; without rows, those of fits with different
-    transforms or weights are not looked at.
+    That the responses are the same is seen row by row where all fits have their rows and no data
+    are given, and by their sum of squares and their mean otherwise. Then of fits that differ in
+    transform or weights it is not seen.
 
     Examples
     --------
@@ -180,11 +180,14 @@ def compare(*fits: "Fit", data: Any = None, names: Sequence[str] | None = None) 
     mean, difference, error, statistic, p_value = (nan.copy() for _ in range(5))
     counts = np.full((len(fits), 10), math.nan)
     n = scores[0].n if scores else 0
+    aic = np.array([math.nan if fit.prior is not None else fit.aic for fit in fits])
     if scores:
         mean = np.array([s.mean(s.log_density) for s in scores])
-        best = scores[int(np.argmax(np.where(np.isnan(mean), -math.inf, mean)))]
+        best = _order(held_out, mean, aic)[1]
         for i, s in enumerate(scores):
-            difference[i], error[i] = s.mean_and_error(best.log_density - s.log_density)
+            if best is not None:
+                ahead = scores[best].log_density - s.log_density
+                difference[i], error[i] = s.mean_and_error(ahead)
             counts[i] = np.histogram(s.pit, 10, (0, 1), weights=s.frequency)[0]
             statistic[i], p_value[i] = ks_test(s.pit, s.frequency)
     return Comparison(
@@ -193,7 +196,7 @@ def compare(*fits: "Fit", data: Any = None, names: Sequence[str] | None = None) 
         n_rows=fits[0].n_rows,
         n_parameters=np.array([fit.n_parameters for fit in fits]),
         log_likelihood=np.array([fit.log_likelihood for fit in fits]),
-        aic=np.array([math.nan if fit.prior is not None else fit.aic for fit in fits]),
+        aic=aic,
         bic=np.array([math.nan if fit.prior is not None else fit.bic for fit in fits]),
         n_scored=n,
         held_out=held_out,
@@ -206,6 +209,13 @@ def compare(*fits: "Fit", data: Any = None, names: Sequence[str] | None = None) 
     )
 
 
+def _order(held_out: bool, mean: F64, aic: F64) -> tuple[list[int], int | None]:
+    """Positions, the best first and those without a number last; and the first that has one."""
+    loss = -mean if held_out else aic
+    order = [int(i) for i in np.argsort(loss, kind="stable")]
+    return order, None if np.isnan(loss).all() else order[0]
+
+
 def _check(fits: Sequence["Fit"], names: Sequence[str] | None) -> None:
     """Raise for what cannot be compared."""
     if len(fits) < 2:
@@ -215,38 +225,38 @@ def _check(fits: Sequence["Fit"], names: Sequence[str] | None) -> None:
             raise InvalidInput(f"fit {i} is no Fit but {type(fit).__name__}")
     if names is not None and (isinstance(names, str) or len(names) != len(fits)):
         raise InvalidInput(f"names must be {len(fits)} names, one for each fit; not {names!r}")
-    first = fits[0]
-    for i, fit in enumerate(fits):
-        if fit.n_rows != first.n_rows:
+    for (i, one), (j, other) in combinations(enumerate(fits), 2):
+        if one.n_rows != other.n_rows:
             raise InvalidInput(
-                f"fits 0 and {i} are of {first.n_rows} and {fit.n_rows} observations: likelihoods "
-                "of other rows do not compare. Fit both to the same rows (missing='drop' may have "
-                "left out different ones)"
+                f"fits {i} and {j} are of {one.n_rows} and {other.n_rows} observations: "
+                "likelihoods of other rows do not compare. Fit both to the same rows "
+                "(missing='drop' may have left out different ones)"
             )
-        alike = fit.design.transform == first.design.transform
-        if alike and fit.log_precision == first.log_precision and not _same_moments(first, fit):
+        alike = one.design.transform == other.design.transform
+        if alike and one.log_precision == other.log_precision and not _same_moments(one, other):
             raise InvalidInput(
-                f"fits 0 and {i} are of different responses ({first.design.response!r} and "
-                f"{fit.design.response!r}), by their sums of squares or means: their likelihoods "
+                f"fits {i} and {j} are of different responses ({one.design.response!r} and "
+                f"{other.design.response!r}), by their sums of squares or means: their likelihoods "
                 "do not compare. For y and its logarithm use transform='log'"
             )
 
 
-def _same_moments(first: "Fit", other: "Fit") -> bool:
+def _same_moments(one: "Fit", other: "Fit") -> bool:
     """Whether Σy², and Σy where both have a constant, are the same, to rounding, Eq. (2.6)."""
-    a, b = first.R, other.R
+    a, b = one.R, other.R
     unit = max(int(a.exponent[-1]), int(b.exponent[-1]))
     ya, yb = (np.ldexp(t.R[:, -1], int(t.exponent[-1]) - unit) for t in (a, b))
     slack = 4 * (a.epsilon + b.epsilon) * norm(ya)
     pairs = [(norm(ya), norm(yb))]
-    if first.constant is not None and other.constant is not None:
-        ca, cb = a.R[:, first.constant], b.R[:, other.constant]
+    if one.constant is not None and other.constant is not None:
+        ca, cb = a.R[:, one.constant], b.R[:, other.constant]
         pairs.append((abs(float(ca @ ya)) / norm(ca), abs(float(cb @ yb)) / norm(cb)))
     return all(abs(p - q) <= slack for p, q in pairs)
 
 
 def _label(i: int, fit: "Fit") -> str:
-    scale = f", scale by {', '.join(fit.scale_names)}" if fit.scale_names else ""
+    by = [name for name in fit.scale_names if name != "Intercept"]
+    scale = f", scale by {', '.join(by)}" if by else ""
     what = label(fit.design.transform, fit.design.response)
     return f"{i}: {what}, {fit.noise!r}, {fit.rank} columns{scale}"
 
@@ -269,7 +279,7 @@ def _of_fit(fit: "Fit") -> Scores:
 
 def _of_data(fit: "Fit", i: int, data: Any) -> Scores:
     """Rows that it may not have seen."""
-    if isinstance(fit.design.scale, ArrayDesign) and fit.design.scale.names != ("Intercept",):
+    if isinstance(fit.design.scale, ArrayDesign):
         raise InvalidInput(
             f"the scale of fit {i} was given as an array, which held-out rows lack: give it as a "
             "formula, scale='~ ...'"

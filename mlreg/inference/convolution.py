@@ -45,12 +45,13 @@ def convolved_quantile(noise: Noise, q: float, ratio: Any) -> F64:
     q : float
         Probability, between 0 and 1.
     ratio : array, shape (m,)
-        r ≥ 0: the standard error of each row's location, in units of the row's σ.
+        r ≥ 0: the standard error of each row's location, Eq. (5.2), in units of the row's σ.
 
     Returns
     -------
     ndarray, shape (m,)
-        In units of σ. Its probability is q within a relative 1e-10 of the smaller of q and 1 − q.
+        In units of σ. Its probability is q within a relative 1e-10 of q; for symmetric noise, of
+        the smaller of q and 1 − q.
 
     Raises
     ------
@@ -72,9 +73,8 @@ def convolved_quantile(noise: Noise, q: float, ratio: Any) -> F64:
         raise InvalidInput(f"q must be between 0 and 1, such as 0.975; not {q!r}")
     r = np.asarray(ratio, dtype=np.float64)
     if (r < 0).any():
-        raise InvalidInput(
-            f"ratio must not be negative; it is {r.min():g} at row {int(r.argmin())}"
-        )
+        i = int((r < 0).argmax())
+        raise InvalidInput(f"ratio must not be negative; it is {r.flat[i]:g} at row {i}")
     plain = float(noise.quantile(np.array(q)))
     distinct, position = np.unique(r, return_inverse=True)  # NaN comes last, and is one
     found = np.full(distinct.shape, plain)
@@ -116,11 +116,11 @@ def _solve(noise: Noise, q: float, r: F64) -> Any:
     for _ in range(MOST_STEPS):
         t = found[rows]
         probability, slope = _convolved(noise, t, r[rows])
-        gap = np.log(probability / q)
+        with np.errstate(all="ignore"):
+            gap = np.log(probability / q)
+            step = t - gap * probability / slope
         low[rows] = np.where(gap < 0, t, low[rows])
         high[rows] = np.where(gap < 0, high[rows], t)
-        with np.errstate(all="ignore"):
-            step = t - gap * probability / slope
         middle = 0.5 * (low + high)[rows]
         inside = (step > low[rows]) & (step < high[rows])
         rest = (np.abs(gap) > SETTLED) & (middle > low[rows]) & (middle < high[rows])
@@ -162,9 +162,8 @@ def _convolved(noise: Noise, t: F64, r: F64) -> tuple[F64, F64]:
         middle = 0.5 * (left + right)
         halves = np.stack([panels(row, left, middle), panels(row, middle, right)])
         both = halves.sum(axis=0)
-        more = (
-            (np.abs(both[0] - whole[0]) > SETTLED * size[row]) & (left < middle) & (middle < right)
-        )
+        more = np.abs(both[0] - whole[0]) > SETTLED * size[row]
+        more &= (left < middle) & (middle < right)
         total += [np.bincount(row[~more], part[~more], len(t)) for part in both]
         left, right = np.append(left[more], middle[more]), np.append(middle[more], right[more])
         row, whole = np.tile(row[more], 2), np.concatenate(halves[:, :, more], axis=1)

@@ -163,6 +163,14 @@ def test_what_is_not_the_mle_is_said():
     assert "short: not the MLE (stopped)" in text
     assert "plain:" not in text
     assert table.order[-1] == 1
+    modes = ml.compare(fits[1], fits[1])
+    assert modes.best is None
+    assert np.isnan(modes.difference).all()
+    assert "no best by AIC" in str(modes)
+    assert ml.compare(fits[1], fits[0], data=(NEW, Y_NEW)).best == 1
+    x = np.arange(9.0)
+    perfect = ml.fit(x, 2 * x + 1)
+    assert "1: y, Gaussian(), 2 columns: a perfect fit" in str(ml.compare(perfect, perfect))
 
 
 SOURCE = {"y": Y, "x": X[:, 0]}
