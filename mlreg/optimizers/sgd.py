@@ -2,18 +2,28 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import CONVERGED, LeastSquares, least_squares
+from mlreg.certificate import CONVERGED, LeastSquares, certificate, least_squares
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Laplace, Noise
 from mlreg.linalg.triangle import norm, scale_columns
-from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
+from mlreg.optimizers.solution import (
+    History,
+    Solution,
+    Status,
+    check_noise,
+    check_start,
+    finish,
+    finish_locally,
+)
+from mlreg.scoring import whitened
 
 __all__ = ["SGD", "stable_learning_rate"]
 
@@ -23,7 +33,7 @@ Sampling = Literal["reshuffle", "replacement"]
 
 @dataclass(frozen=True)
 class SGD:
-    """Minibatch SGD on the average squared loss, with a constant learning rate.
+    """Minibatch SGD on the average loss, with a constant learning rate.
 
     Sample a minibatch of fixed size, take the derivative of the average loss on
     it, multiply by the learning rate, subtract:
@@ -32,6 +42,9 @@ class SGD:
 
     that is, for the intercept and the slopes, Eq. (4.9). σ does not enter; it is
     profiled at the end.
+
+    For other noise the residual in it is replaced by σψ((y − xᵀβ)/σ), which for Gaussian noise it
+    is, Eq. (3.5): under Laplace noise σ times a sign. σ is profiled anew before each epoch.
 
     Parameters
     ----------
@@ -97,12 +110,14 @@ class SGD:
         Raises
         ------
         InvalidInput
-            Noise that is not Gaussian; a minibatch larger than the data;
-            ``sampling="replacement"`` from a source that cannot pick rows.
+            A scale design or a prior; noise with kinks other than Laplace's; a minibatch larger
+            than the data; ``sampling="replacement"`` from a source that cannot pick rows.
         RankDeficient
             Where there is no unique MLE to be measured against.
         """
-        check_noise(likelihood, "SGD() follows the squared loss")
+        if likelihood.scale_names or likelihood.prior is not None:
+            check_noise(likelihood, "SGD() follows the average loss", "Newton() minimises its NLL")
+        require_known(likelihood.noise)
         before = likelihood.reads
         params = check_start(likelihood, start)
         ls = least_squares(likelihood)
@@ -112,6 +127,8 @@ class SGD:
             raise InvalidInput(
                 f"batch_size={size} is more than the {rows} rows: take at most {rows}, or 'full'"
             )
+        if not likelihood.exact and not ls.perfect:
+            return self._any_noise(likelihood, params, size, rows, before)
         way, overflow = self._descend(likelihood, params, size, rows)
         with np.errstate(all="ignore"):
             judged = [norm(ls.contrast(point)) for point in way]
@@ -144,6 +161,47 @@ class SGD:
                         return way, True
                 way.append(params)
         return way, False
+
+    def _any_noise(
+        self, likelihood: LinearLikelihood, params: F64, size: int, rows: int, before: int
+    ) -> Solution:
+        """Descend on the loss of noise that is not Gaussian."""
+        rng = np.random.default_rng(self.seed)
+        step = self.learning_rate / size * (rows / likelihood.n_rows)
+        gamma = profiled(likelihood, params)
+        way, values = [params], [likelihood.nll(np.append(params, gamma))]
+        with np.errstate(all="ignore"):  # an overflow is an outcome, told by the status
+            for _ in range(self.epochs):
+                variance = math.exp(2 * gamma)  # σ²·(ψ/σ): the gradient of the NLL has 1/σ
+                for block in self._batches(likelihood, size, rows, rng):
+                    theta = np.append(params, gamma)
+                    if block is None:
+                        gradient = likelihood.gradient(theta)
+                    else:
+                        gradient = to_numpy(likelihood.term(theta, block)[1])
+                    params = params - step * variance * gradient[:-1]
+                gamma = profiled(likelihood, params) if np.isfinite(params).all() else math.nan
+                value = (
+                    likelihood.nll(np.append(params, gamma)) if math.isfinite(gamma) else math.nan
+                )
+                if not math.isfinite(value):
+                    break
+                way.append(params)
+                values.append(value)
+        overflow = len(way) <= self.epochs
+        other = "Newton()" if likelihood.noise.smooth else "Exact()"
+        why = (
+            f"After {self.epochs} epochs the noise of minibatches of {size} at learning rate "
+            f"{self.learning_rate:g} may hold it there: lower it, run more epochs, or take {other}"
+        )
+        if self.batch_size == "full":
+            why = f"Run more than {self.epochs} epochs, raise the learning rate, or take {other}"
+        solution = finish_descent(likelihood, way, values, before, why)
+        if overflow or values[-1] > values[0]:
+            how = "the steps overflowed" if overflow else "the loss grew"
+            why = f"{how}: learning_rate={self.learning_rate:g} is too large for this data"
+            return replace(solution, status=Status("diverged", why))
+        return solution
 
     def _batches(
         self, likelihood: LinearLikelihood, size: int, rows: int, rng: np.random.Generator
@@ -240,6 +298,48 @@ class SGD:
             f"{' in mean square' if self.sampling == 'replacement' else ''}"
             "; or standardise the columns of X"
         )
+
+
+def require_known(noise: Noise) -> None:
+    """Raise for noise whose certificate this package does not know."""
+    if not noise.smooth and type(noise) is not Laplace:
+        raise InvalidInput(f"{noise} has kinks, and SGD() knows only those of Laplace()")
+
+
+def profiled(likelihood: LinearLikelihood, params: F64) -> float:
+    """The log σ that minimises the NLL at the coefficients; −∞ or NaN where there is none."""
+    if likelihood.noise.smooth:
+        space = whitened(likelihood)
+        gamma = space.profile(space.scale(params), tolerance=1e-6)
+        return -math.inf if gamma is None else float(gamma[0])
+    total = 0.0  # of Laplace noise: the mean of |z| is one, Eq. (8.2)
+    for block in likelihood.blocks():
+        k = 1.0 if block.frequency is None else to_numpy(block.frequency)
+        root = 1.0 if block.precision is None else np.sqrt(to_numpy(block.precision))
+        r = to_numpy(block.y) - to_numpy(block.X) @ params
+        total += float(np.sum(k * root * np.abs(r)))
+    return math.log(total / likelihood.n_rows) if total > 0 else -math.inf
+
+
+def finish_descent(
+    likelihood: LinearLikelihood, way: list[F64], values: list[float], reads: int, why: str
+) -> Solution:
+    """Certify the end of a way, ``values`` being the NLLs along it, of noise not Gaussian."""
+    gamma = profiled(likelihood, way[-1])
+    if likelihood.noise.smooth:
+        history = list(zip(way, values, strict=True))
+        end = np.array([gamma]) if math.isfinite(gamma) else None
+        where = "" if likelihood.noise.log_concave else "a stationary point, reached from one start"
+        found = finish_locally(likelihood, history, end, reads, why=why, where=where)
+        unit = replace(found.history, unit="epoch")
+        return replace(found, history=unit)
+    judged = [certificate(likelihood, point) for point in way]
+    last = judged[-1]
+    told = f"{last.distance:.3g} standard errors from the MLE"
+    status = Status("converged", told) if last.converged else Status("stopped", f"{told}. {why}")
+    mean, distance = np.array(values) / likelihood.n_rows, np.array([c.distance for c in judged])
+    theta, past = np.append(way[-1], gamma), History("epoch", mean, distance)
+    return Solution(theta, likelihood.noise, status, last, past, likelihood.reads - reads)
 
 
 def stable_learning_rate(

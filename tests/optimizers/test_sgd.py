@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize
 
 import mlreg as ml
 from mlreg.likelihood.blocks import ArraySource, Block
@@ -331,3 +332,57 @@ def test_extremes_of_the_status():
     tiny = rng.standard_normal((64, 1)) * 1e-200
     wild = ml.fit(tiny, y, intercept=False, optimizer=ml.SGD(1e308, batch_size=8), start=[1e308])
     assert np.isfinite(wild.solution.theta).all()
+
+
+OTHER = [ml.Logistic(), ml.Huber(), ml.StudentT(4)]
+
+
+@pytest.mark.parametrize("noise", OTHER, ids=repr)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_other_noise_is_descended_too(noise, weighted):
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((600, 2))
+    y = 1 + X @ [2.0, -3.0] + noise.sample(600, rng)
+    weights = {"frequency_weights": rng.integers(0, 4, 600)} if weighted else {}
+    mle = ml.fit(X, y, noise=noise, **weights)
+    config = ml.SGD(0.5, batch_size="full", epochs=100)
+    full = ml.fit(X, y, noise=noise, optimizer=config, **weights)
+    assert full.status.code == "converged", full.status
+    assert (np.abs(full.params - mle.params) <= 1e-3 * mle.std_errors).all()
+    assert abs(full.nll - mle.nll) <= 1e-6
+    small = ml.SGD(0.02, batch_size=32, epochs=40, seed=3)
+    fit, again = (ml.fit(X, y, noise=noise, optimizer=small, **weights) for _ in range(2))
+    assert (fit.params == again.params).all()
+    assert fit.history.unit == "epoch"
+    assert len(fit.history.mean_nll) == 41
+    assert fit.history.mean_nll[-1] < fit.history.mean_nll[0]
+    # the history's distance is from its own end, whose own distance is added
+    true = np.linalg.norm(np.linalg.cholesky(np.linalg.inv(mle.covariance())).T
+                          @ (fit.params - mle.params))  # fmt: skip
+    assert abs(fit.certificate.distance - true) <= 0.15 * true + 0.01
+    assert fit.certificate.distance <= 2  # the noise of minibatches at this learning rate
+
+
+def test_the_first_step_under_other_noise_is_the_formula():
+    rng = np.random.default_rng(6)
+    X, y = rng.standard_normal((8, 2)), 5 * rng.standard_normal(8)
+    for noise in OTHER:
+        likelihood = ml.LinearLikelihood(X, y, noise=noise)
+        start = np.array([0.3, -0.2])
+        one = ml.SGD(0.1, batch_size="full", epochs=1).minimize(likelihood, start)
+        r = y - X @ start
+        sigma = np.exp(
+            optimize.brentq(lambda g, r=r, n=noise: np.mean(r * np.exp(-g) * n.psi(r * np.exp(-g)))
+                            - 1, -20, 20, xtol=1e-12)
+        )  # fmt: skip
+        step = 0.1 * X.T @ (sigma * noise.psi(r / sigma)) / 8
+        assert one.theta[:2] == pytest.approx(start + step, rel=1e-6)
+
+
+def test_other_noise_that_diverges_says_so():
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((200, 2))
+    y = X.sum(axis=1) + rng.standard_normal(200)
+    fit = ml.fit(X, y, noise=ml.Huber(), optimizer=ml.SGD(50.0, epochs=3))
+    assert fit.status.code == "diverged"
+    assert "too large for this data" in fit.status.message
