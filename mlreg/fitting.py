@@ -21,11 +21,13 @@ from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.likelihood.prior import NormalPrior
+from mlreg.likelihood.student_t import StudentT
 from mlreg.likelihood.transform import Transform
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.triangle import solve_upper
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.newton import Newton
+from mlreg.optimizers.shape import has_free_df
 from mlreg.optimizers.solution import Optimizer
 from mlreg.sufficient import SufficientStatistics
 
@@ -118,8 +120,8 @@ def fit(
     columns : sequence of str, optional
         Which regressors to take, where X are `SufficientStatistics`; all by default.
     noise : Noise, optional
-        `Gaussian` by default; `Laplace`, `StudentT`, `Logistic`, `Huber`, or one's own, symmetric
-        (see `mlreg.likelihood.noise.Noise`).
+        `Gaussian` by default; `Laplace`, `StudentT` (its df estimated where it has none),
+        `Logistic`, `Huber`, or one's own, symmetric (see `mlreg.likelihood.noise.Noise`).
     scale : formula without a response, or array, shape (n,) or (n, q), optional
         What the size of the noise depends on: log σᵢ = zᵢᵀγ, with zᵢ the row of ``"~ x1"``, or
         of the array behind a column of ones. A formula is about the columns of the data, or of X.
@@ -213,6 +215,8 @@ def fit(
         if len(start) == len(source.names):  # else the optimizer says what is wrong
             start = start[list(report.kept)]
     solution = optimizer.minimize(likelihood, start)
+    if solution.noise is not noise:  # a shape parameter was estimated
+        likelihood = likelihood.with_noise(solution.noise)
     known = solution.theta
     if solution.status.code in ("perfect-fit", "unbounded"):  # no standard error exists
         known = np.append(known[: likelihood.n_params], [-math.inf] * likelihood.n_scale)
@@ -241,6 +245,8 @@ def _noise(noise: Any) -> Noise:
     """The noise, Gaussian by default; an error for what is none."""
     if noise is None:
         return Gaussian()
+    if isinstance(noise, StudentT) and has_free_df(noise):  # no density yet
+        return noise
     members = ("rho", "psi", "dpsi", "cdf", "quantile", "sample", "fisher", "smooth", "symmetric")
     missing = [name for name in members if not hasattr(noise, name)]
     if isinstance(noise, type) or missing:

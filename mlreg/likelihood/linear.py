@@ -291,6 +291,16 @@ class LinearLikelihood:
         other.reads = self.reads
         return other
 
+    def with_noise(self, noise: Noise) -> "LinearLikelihood":
+        """The likelihood of the same rows and another noise; what is known is not read again."""
+        other = LinearLikelihood.from_source(self.source, noise, self.prior)
+        known = ("summary", "rank_report", "scale_triangle")  # nothing of the noise in these
+        other.__dict__.update({name: vars(self)[name] for name in known if name in vars(self)})
+        if "least_squares" in self.memo:
+            other.memo["least_squares"] = self.memo["least_squares"]
+        other.reads = self.reads
+        return other
+
     def rows(self) -> Iterator[F64]:
         """Blocks of [√w X, √w y], Eq. (1.5), rows of frequency k times √k, as NumPy: one pass."""
         return map(weighted_rows, self.blocks())

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
 from mlreg.errors import InvalidInput, RankDeficient
-from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.products import gram, times_transposed, whiten
 from mlreg.linalg.triangle import norm, plain, solve_upper
+from mlreg.optimizers.shape import fit_df, has_free_df
 from mlreg.optimizers.solution import Solution, check_start, finish, finish_locally
+from mlreg.optimizers.start import Start, sample
 from mlreg.scoring import DEFINITE, Whitened, whitened
 
 __all__ = ["Newton"]
@@ -31,9 +32,6 @@ LONGEST = 2.0
 MANY = 50_000
 """Rows, from which on a Hessian serves for several steps."""
 
-SAMPLE = 5000
-"""Rows, or a hundred for each parameter, on which it is found out where to start."""
-
 
 @dataclass(frozen=True)
 class Newton:
@@ -50,6 +48,9 @@ class Newton:
     several minima, Eq. (11.12), also from nearly the least absolute deviations, Eq. (8.2); the
     better minimum is returned, and the message says whether the two agree. Of many rows, a
     sample of them answers that.
+
+    A Student's t without df gets the df whose best fit has the least NLL, by the profile of the
+    likelihood over df (`mlreg.optimizers.shape`); the message says how near that is.
 
     Parameters
     ----------
@@ -87,8 +88,16 @@ class Newton:
         RankDeficient
             Where the coefficients are not unique.
         """
+        given = None
+        if start is not None:
+            given = Start("the start that was given", check_start(likelihood, start))
+        if has_free_df(likelihood.noise):
+            return fit_df(likelihood, self.minimize_from, given)
+        return self.minimize_from(likelihood, given)
+
+    def minimize_from(self, likelihood: LinearLikelihood, given: Start | None = None) -> Solution:
+        """`minimize` for a noise that is given, perhaps from known scale parameters too."""
         before = likelihood.reads
-        given = None if start is None else check_start(likelihood, start)
         if not likelihood.noise.smooth:
             Whitened(likelihood)  # says why not, before the data are read
         if likelihood.prior is None:
@@ -107,9 +116,9 @@ class Newton:
             if exact > space.just_enough * (1 + 1e-11):
                 return finish_locally(likelihood, [(space.unscale(beta), math.nan)], None, before)
         if given is not None:
-            starts = [_Start("the start that was given", space.scale(given))]
+            starts = [given]
         elif space.convex:
-            starts = [_Start("least squares", first)]
+            starts = [Start("least squares", space.unscale(first))]
         else:
             starts = self._of_sample(space) or _two(space, first)
         runs = [_Run(self, space, start) for start in starts]
@@ -128,18 +137,16 @@ class Newton:
             likelihood, history, end.gamma, before, why=why, where=said, point=end
         )
 
-    def _of_sample(self, space: Whitened) -> "list[_Start]":
+    def _of_sample(self, space: Whitened) -> "list[Start]":
         """Where both starts lead to on a sample of the rows, where these are many; else nothing."""
-        size = max(SAMPLE, 100 * (space.p + space.q))
-        rows = space.likelihood.triangle.n_rows
-        if rows < 4 * size:
+        some = sample(space.likelihood)
+        if some is None:
             return []
-        sample = _sample(space.likelihood, size, rows)
         try:
-            ls = least_squares(sample) if sample.prior is None else None
+            ls = least_squares(some) if some.prior is None else None
             if ls is not None and ls.perfect:
                 return []
-            few = whitened(sample)
+            few = whitened(some)
             first = _ridge(few) if ls is None else few.scale(ls.params)
             runs = [_Run(self, few, start) for start in _two(few, first)]
         except (InvalidInput, RankDeficient):  # the sample lacks something, a rare level say
@@ -148,26 +155,17 @@ class Newton:
         if best.falls or best.why:
             return []
         told = _agreement(few, best, runs).replace("a stationary point, reached from ", "")
-        start = space.scale(few.unscale(best.point.beta))
-        return [_Start(f"that of a sample of {size} rows: {told}", start, best.point.gamma)]
+        name = f"that of a sample of {some.triangle.n_rows} rows: {told}"
+        return [Start(name, few.unscale(best.point.beta), best.point.gamma)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """Scaled coefficients to start from, their name, and γ if it is known."""
-
-    name: str
-    beta: F64
-    gamma: F64 | None = None
-
-
-def _two(space: Whitened, first: F64) -> list[_Start]:
+def _two(space: Whitened, first: F64) -> list[Start]:
     """The starts where the objective may have several minima."""
     if space.likelihood.prior is None:
-        robust = _Start("least absolute deviations", _robust(space, first))
-        return [_Start("least squares", first), robust]
-    # a prior may win with no slopes and much noise, or lose with large ones and little, Eq. (10.12)
-    return [_Start("ridge regression", first), _Start("the intercept alone", _constant(space))]
+        named = [("least squares", first), ("least absolute deviations", _robust(space, first))]
+    else:  # a prior may win with no slopes and much noise, or lose with large ones, Eq. (10.12)
+        named = [("ridge regression", first), ("the intercept alone", _constant(space))]
+    return [Start(name, space.unscale(beta)) for name, beta in named]
 
 
 def _best(runs: "list[_Run]") -> "_Run":
@@ -178,25 +176,26 @@ def _best(runs: "list[_Run]") -> "_Run":
 class _Run:
     """The way from one start: `way`, its NLLs, the last `point`, and `why` it ended there."""
 
-    def __init__(self, config: Newton, space: Whitened, start: _Start) -> None:
+    def __init__(self, config: Newton, space: Whitened, start: Start) -> None:
         self.name, self.space, self.why = start.name, space, ""
         self.falls = False  # whether the NLL falls without end, as σ goes to zero
         self.borrowed: F64 | None = None  # the Hessian of an earlier point, if it stands for this
-        self.way, self.values = [start.beta], [math.nan]
+        beta = space.scale(start.beta)
+        self.way, self.values = [beta], [math.nan]
         # of many rows the mean of the Hessian is good enough for the first step, and the last one
         # computed for the steps after it: a pass for the gradient takes a third of the time
         frugal = space.likelihood.triangle.n_rows > MANY
         rough = 1e-3 if frugal else 1e-15
         gamma = start.gamma
         if gamma is None:
-            gamma = space.profile(start.beta, tolerance=rough)
+            gamma = space.profile(beta, tolerance=rough)
         if gamma is None or not np.isfinite(gamma).all():  # zero residuals, or they overflow
             self.falls = gamma is None
             self.why = "the residuals at the start overflow: start nearer"
-            self.point = space.at(start.beta, np.zeros(space.q))
+            self.point = space.at(beta, np.zeros(space.q))
             return
         self.borrowed = np.eye(space.p + space.q) if frugal else None
-        self.point = space.at(start.beta, gamma, bounds=False, hessian=self.borrowed)
+        self.point = space.at(beta, gamma, bounds=False, hessian=self.borrowed)
         self.values = [self.point.nll]
         fresh, size = not frugal, math.inf
         for _ in range(config.max_iterations):
@@ -270,24 +269,6 @@ def _agreement(space: Whitened, best: _Run, runs: list[_Run]) -> str:
         f"the better of two stationary points: from {other.name} it ends {apart:.3g} standard "
         f"errors away, where the NLL is {other.point.nll - best.point.nll:.3g} higher"
     )
-
-
-def _sample(likelihood: LinearLikelihood, size: int, rows: int) -> LinearLikelihood:
-    """The likelihood of about ``size`` of the rows, drawn at random; one pass over the data."""
-    rng = np.random.default_rng(0)
-    parts: list[tuple[F64, ...]] = []
-    for block in likelihood.blocks():
-        m = block.y.shape[0]
-        picked = np.sort(rng.choice(m, math.ceil(m * size / rows), replace=False))
-        arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
-        parts.append(tuple(np.empty(0) if a is None else to_numpy(a)[picked] for a in arrays))
-    X, y, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
-    frequency, precision, Z = (a if a.size else None for a in rest)
-    source = ArraySource(
-        X, y, names=likelihood.source.names, frequency=frequency, precision=precision,
-        scale=Z, scale_names=likelihood.scale_names or None,
-    )  # fmt: skip
-    return LinearLikelihood.from_source(source, likelihood.noise, likelihood.prior)
 
 
 def _ridge(space: Whitened) -> F64:

@@ -15,7 +15,9 @@ from mlreg.certificate import CONVERGED, LeastSquares, least_squares, local_cert
 from mlreg.errors import InvalidInput, MlregError
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.triangle import norm
+from mlreg.optimizers.shape import fit_df, has_free_df
 from mlreg.optimizers.solution import Solution, Status, check_start, finish, finish_locally
+from mlreg.optimizers.start import Start
 from mlreg.scoring import Whitened, whitened
 
 __all__ = ["Scipy"]
@@ -80,10 +82,17 @@ class Scipy:
         RankDeficient
             Where the coefficients are not unique.
         """
+        beta = check_start(likelihood, start)
+        given = None if start is None else Start("the start that was given", beta)
+        if has_free_df(likelihood.noise):
+            return fit_df(likelihood, self.minimize_from, given)
+        return self.minimize_from(likelihood, given)
+
+    def minimize_from(self, likelihood: LinearLikelihood, given: Start | None = None) -> Solution:
+        """`minimize` for a noise that is given, perhaps from known scale parameters too."""
         if not likelihood.noise.smooth:
             Whitened(likelihood)  # says why not, before the data are read
         before = likelihood.reads
-        beta = check_start(likelihood, start)
         if likelihood.prior is not None:
             raise InvalidInput(
                 "Scipy() minimises the NLL, and there is a prior: Newton() finds the posterior mode"
@@ -92,7 +101,9 @@ class Scipy:
         if ls.perfect:  # the NLL has no minimum: σ → 0
             return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
         if not likelihood.exact:
-            return self._minimize(likelihood, ls.params if start is None else beta, before)
+            start = Start("least squares", ls.params) if given is None else given
+            return self._minimize(likelihood, start, before)
+        beta = np.zeros(likelihood.n_params) if given is None else given.beta
         way, distance = [beta], norm(ls.contrast(beta)) / ls.s
         while True:
             objective = _Objective.of_least_squares(likelihood, ls, way[-1])
@@ -109,11 +120,11 @@ class Scipy:
         )
         return finish(likelihood, ls, params, way, "iteration", before, status)
 
-    def _minimize(self, likelihood: LinearLikelihood, beta: F64, before: int) -> Solution:
+    def _minimize(self, likelihood: LinearLikelihood, start: Start, before: int) -> Solution:
         """The same for noise of which least squares is not the MLE."""
         history: list[tuple[F64, float]] = []
-        _, gamma = local_certificate(likelihood, beta)
-        params, message, distance = beta, "", math.inf
+        params, message, distance = start.beta, "", math.inf
+        _, gamma = local_certificate(likelihood, params, near=start.gamma)
         while np.isfinite(gamma).all():
             objective = _Objective.of_point(likelihood, params, gamma)
             value = likelihood.nll(np.append(params, gamma))
@@ -135,7 +146,7 @@ class Scipy:
             "options, start nearer, or try Newton()"
         )
         convex = whitened(likelihood).convex
-        where = "" if convex else "a stationary point, reached from one start"
+        where = "" if convex else f"a stationary point, reached from one start ({start.name})"
         bounded = None if np.isneginf(gamma).any() else gamma
         return finish_locally(likelihood, history, bounded, before, why=why, where=where)
 

@@ -95,6 +95,8 @@ class Solution:
         The way there.
     reads : int
         Passes over the data, those for the certificate included.
+    n_shape : int
+        Number of shape parameters of the noise that were estimated: one for a t's df.
     """
 
     theta: F64
@@ -103,6 +105,7 @@ class Solution:
     certificate: Certificate
     history: History
     reads: int
+    n_shape: int = 0
 
 
 class Optimizer(Protocol):
@@ -228,6 +231,7 @@ def finish_locally(
     values = np.array([value for _, value in history]) / likelihood.n_rows
     if point is None or not point.bounded:
         point = space.at(space.scale(params), np.zeros(space.q) if gamma is None else gamma)
+    likelihood.memo["end"] = point
     judged = nowhere(likelihood) if gamma is None else judge_locally(space, point)
     if gamma is None:
         status = _unbounded(space, point.exact)

@@ -85,7 +85,7 @@ def test_samples_follow_the_cdf(noise):
 def of(base, **changed):
     """A noise like another but for some members."""
     kind = type(f"Wrong{type(base).__name__}", (type(base),), changed)
-    return kind(*dataclasses.astuple(base))
+    return kind(**dataclasses.asdict(base))
 
 
 def fisher_of(base, i, error):
@@ -425,7 +425,7 @@ def test_shapes_that_are_none_are_refused(kind, bad):
 
 
 @pytest.mark.parametrize("kind", [ml.StudentT, ml.Huber])
-@pytest.mark.parametrize("bad", ["4", None, 1j, np.array([4.0])])
+@pytest.mark.parametrize("bad", ["4", 1j, np.array([4.0])])
 def test_shapes_of_the_wrong_type_are_refused(kind, bad):
     with pytest.raises(ml.InvalidType, match="must be a number"):
         kind(bad)

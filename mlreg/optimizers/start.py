@@ -1,0 +1,58 @@
+"""Where a search begins, and a sample of the rows on which that is found out."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.likelihood.blocks import ArraySource, to_numpy
+from mlreg.likelihood.linear import LinearLikelihood
+
+__all__ = ["Start", "sample"]
+
+F64 = NDArray[np.float64]
+
+SAMPLE = 5000
+"""Rows of a sample, or a hundred for each parameter; a quarter of the rows at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A point to start from.
+
+    Attributes
+    ----------
+    name : str
+        What it is, for a message.
+    beta : ndarray, shape (p,)
+        Coefficients, in the units of the data.
+    gamma : ndarray, shape (q,), optional
+        log σ or the coefficients of the scale design, if they are known.
+    """
+
+    name: str
+    beta: F64
+    gamma: F64 | None = None
+
+
+def sample(likelihood: LinearLikelihood) -> LinearLikelihood | None:
+    """The likelihood of rows drawn at random, by one pass over the data; None of few rows."""
+    size = max(SAMPLE, 100 * (likelihood.n_params + likelihood.n_scale))
+    rows = likelihood.triangle.n_rows
+    if rows < 4 * size:
+        return None
+    rng = np.random.default_rng(0)
+    parts: list[tuple[F64, ...]] = []
+    for block in likelihood.blocks():
+        m = block.y.shape[0]
+        picked = np.sort(rng.choice(m, math.ceil(m * size / rows), replace=False))
+        arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
+        parts.append(tuple(np.empty(0) if a is None else to_numpy(a)[picked] for a in arrays))
+    X, y, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    frequency, precision, Z = (a if a.size else None for a in rest)
+    source = ArraySource(
+        X, y, names=likelihood.source.names, frequency=frequency, precision=precision,
+        scale=Z, scale_names=likelihood.scale_names or None,
+    )  # fmt: skip
+    return LinearLikelihood.from_source(source, likelihood.noise, likelihood.prior)
