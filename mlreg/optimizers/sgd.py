@@ -301,7 +301,8 @@ class SGD:
 
 
 def require_known(noise: Noise) -> None:
-    """Raise for noise whose certificate this package does not know."""
+    """Raise for noise that is no density yet, or whose certificate this package does not know."""
+    _ = noise.fisher
     if not noise.smooth and type(noise) is not Laplace:
         raise InvalidInput(f"{noise} has kinks, and SGD() knows only those of Laplace()")
 
