@@ -22,7 +22,7 @@ from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 HERE = Path(__file__).resolve().parent
-HEADING = re.compile(r"^### \((\d\.\d+)\) ", re.MULTILINE)
+HEADING = re.compile(r"^### \((\d+\.\d+)\) ", re.MULTILINE)
 U = 2.0**-53  # unit roundoff of float64
 DIGITS = 60  # of the exact values: what agrees to 1e-40 is the same
 
@@ -209,7 +209,7 @@ def display(text: str) -> dict[str, Any]:
 @lru_cache
 def eq(number: str) -> SimpleNamespace:
     """The display of another equation."""
-    for page in HERE.glob("[0-9]-*.md"):
+    for page in HERE.glob("[0-9]*-*.md"):
         _, *parts = HEADING.split(page.read_text(encoding="utf-8"))
         if number in parts[::2]:
             section = parts[2 * parts[::2].index(number) + 1]

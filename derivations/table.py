@@ -15,10 +15,15 @@ from mlreg.verify.laws import LAWS
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "mlreg"
-HEADING = re.compile(r"^### \((\d\.\d+)\) (.+)$", re.MULTILINE)
+HEADING = re.compile(r"^### \((\d+\.\d+)\) (.+)$", re.MULTILINE)
 CITATION = re.compile(r"Eqs?\. ((?:\(\d+\.\d+\)(?:,? and |, |–)?)+)")
 NUMBER = re.compile(r"\d+\.\d+")
 START, END = "<!-- the table: python derivations/table.py -->", "<!-- end of the table -->"
+
+
+def pages() -> list[Path]:
+    """The pages, in the order of their numbers."""
+    return sorted(HERE.glob("[0-9]*-*.md"), key=lambda page: int(page.name.split("-")[0]))
 
 
 def citations(text: str) -> list[str]:
@@ -52,7 +57,7 @@ def rows() -> Iterator[str]:
     """One line for each equation, in the order of the pages."""
     code = runpy.run_path(str(HERE / "faults.py"))["CODE"]
     cited = [(name, citations(text)) for name, text, public in docstrings() if public]
-    for page in sorted(HERE.glob("[0-9]-*.md")):
+    for page in pages():
         for number, title in HEADING.findall(page.read_text("utf-8")):
             functions = {name for name, numbers in cited if number in numbers}
             functions |= {name for n, name in code if n == number and "._" not in name}

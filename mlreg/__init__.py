@@ -26,23 +26,26 @@ if TYPE_CHECKING:
     from mlreg.errors import NumericalWarning as NumericalWarning
     from mlreg.errors import RankDeficient as RankDeficient
     from mlreg.estimate import Fit as Fit
-    from mlreg.estimate import load as load
     from mlreg.fitting import certify as certify
     from mlreg.fitting import fit as fit
     from mlreg.inference.anova import Anova as Anova
     from mlreg.inference.anova import anova as anova
+    from mlreg.inference.compare import Comparison as Comparison
+    from mlreg.inference.compare import compare as compare
     from mlreg.likelihood.blocks import ArraySource as ArraySource
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
     from mlreg.likelihood.noise import Huber as Huber
     from mlreg.likelihood.noise import Laplace as Laplace
     from mlreg.likelihood.noise import Logistic as Logistic
+    from mlreg.likelihood.prior import NormalPrior as NormalPrior
     from mlreg.likelihood.student_t import StudentT as StudentT
     from mlreg.optimizers.exact import Exact as Exact
     from mlreg.optimizers.newton import Newton as Newton
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy
     from mlreg.optimizers.sgd import SGD as SGD
     from mlreg.optimizers.sgd import stable_learning_rate as stable_learning_rate
+    from mlreg.saved import load as load
     from mlreg.sufficient import SufficientStatistics as SufficientStatistics
 
 # Where each public name lives; loaded on first use, so that `import mlreg` is quick.
@@ -50,6 +53,7 @@ _HOMES = {
     "Anova": "mlreg.inference.anova",
     "ArraySource": "mlreg.likelihood.blocks",
     "Certificate": "mlreg.certificate",
+    "Comparison": "mlreg.inference.compare",
     "DataNeeded": "mlreg.errors",
     "Exact": "mlreg.optimizers.exact",
     "Fit": "mlreg.estimate",
@@ -63,6 +67,7 @@ _HOMES = {
     "MissingDependency": "mlreg.errors",
     "MlregError": "mlreg.errors",
     "Newton": "mlreg.optimizers.newton",
+    "NormalPrior": "mlreg.likelihood.prior",
     "NumericalWarning": "mlreg.errors",
     "RankDeficient": "mlreg.errors",
     "SGD": "mlreg.optimizers.sgd",
@@ -71,10 +76,11 @@ _HOMES = {
     "SufficientStatistics": "mlreg.sufficient",
     "anova": "mlreg.inference.anova",
     "certify": "mlreg.fitting",
+    "compare": "mlreg.inference.compare",
     "datasets": "",
     "fit": "mlreg.fitting",
     "likelihood": "",
-    "load": "mlreg.estimate",
+    "load": "mlreg.saved",
     "read": "mlreg.data.reader",
     "stable_learning_rate": "mlreg.optimizers.sgd",
     "verify": "",

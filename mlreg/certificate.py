@@ -11,7 +11,7 @@ enters: with it the distance could not exceed √n, and the worst fits would loo
 harmless (Eq. (5.6)).
 
 For other smooth noises it is a local statement, made of the gradient and the Hessian at
-the point that is judged: Newton's step to the MLE, in standard errors.
+the point that is judged: Newton's step to the MLE, in standard errors, Eq. (11.8).
 """
 
 import math
@@ -391,11 +391,11 @@ def certificate(
 
     Notes
     -----
-    For noise that is not Gaussian the error is Newton's step H⁻¹g, Eqs. (3.5) and (3.7), in the
-    standard errors that the expected information, Eq. (3.6), gives at the point: with the true
-    distance it agrees up to its square. Where the Hessian is not positive definite it is the
-    scoring step I⁻¹g. Non-convex likelihoods (Student's t) may have several maxima: the nearest
-    is meant.
+    For noise that is not Gaussian the error is Newton's step H⁻¹g, Eq. (11.1), in the standard
+    errors that the expected information gives at the point, Eq. (11.8): with the true distance it
+    agrees up to its square, Eq. (11.2). Where the Hessian is not positive definite it is the
+    scoring step I⁻¹g, Eq. (11.3). Non-convex likelihoods (Student's t) may have several maxima:
+    the nearest is meant.
     """
     params = np.asarray(params, dtype=np.float64)
     names = likelihood.source.names
@@ -425,7 +425,7 @@ def local_certificate(
     gamma: F64 | None = None,
     near: F64 | None = None,
 ) -> tuple[Certificate, F64]:
-    """Certificate for smooth noise, and the γ that it holds for: profiled, if not given.
+    """Certificate for smooth noise, Eq. (11.8), and its γ: profiled, Eq. (11.7), if not given.
 
     ``near`` is a γ from which the profiled one is not far, if one is known. It is −∞ where
     the NLL falls for ever as σ does.
@@ -455,7 +455,7 @@ def nowhere(likelihood: LinearLikelihood) -> Certificate:
 
 
 def judge_locally(space: Whitened, point: Point) -> Certificate:
-    """Certificate of a point from its derivatives in whitened coordinates, Eq. (3.8)."""
+    """Certificate of a point from its whitened derivatives, Eqs. (11.8) and (11.11)."""
     if not point.finite:
         return nowhere(space.likelihood)
     u, v, step = point.step[: space.p], point.step[space.p :], point.step

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import mlreg as ml
 from mlreg.data.levels import WholeColumns
 from mlreg.errors import InvalidInput, MlregError
+from mlreg.likelihood.transform import TRANSFORMS
 
 __all__ = ["main"]
 
@@ -85,6 +86,24 @@ def _parser() -> argparse.ArgumentParser:
         default="raise",
         help="rows with missing values (default: raise)",
     )
+    data.add_argument(
+        "--noise",
+        choices=["gaussian", "laplace", "student-t", "logistic", "huber"],
+        default="gaussian",
+        help="density of the noise (default: gaussian)",
+    )
+    data.add_argument("--df", type=float, help="of student-t noise (estimated if left out)")
+    data.add_argument("--k", type=float, help="where huber's noise changes (default: 1.345)")
+    data.add_argument(
+        "--scale", metavar="FORMULA", help='what log sigma depends on, such as "~ x1"'
+    )
+    data.add_argument("--prior-sd", type=float, help="normal prior of the coefficients (ridge)")
+    data.add_argument(
+        "--transform",
+        choices=list(TRANSFORMS),
+        help="fit this transform of the response; likelihood, AIC and BIC stay those of the "
+        "response itself",
+    )
     data.add_argument("--json", action="store_true", help="print JSON for machines")
 
     fit = commands.add_parser("fit", parents=[data], help="fit a model and certify it")
@@ -98,7 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--level", type=float, default=0.95, help="of the intervals (default: 0.95)")
     fit.add_argument("--save", metavar="FILE", help="write the fit to FILE, for mlreg.load")
     fit.add_argument(
-        "--optimizer", choices=["exact", "sgd", "scipy"], default="exact", help="default: exact"
+        "--optimizer",
+        choices=["exact", "newton", "sgd", "scipy"],
+        help="default: exact where there is an exact solution (gaussian, laplace), else newton",
     )
     sgd = fit.add_argument_group("with --optimizer sgd")
     sgd.add_argument("--learning-rate", type=float, help="required")
@@ -134,7 +155,7 @@ def _batch_size(text: str) -> int | str:
 def _optimizer(arguments: argparse.Namespace) -> Any:
     """The configuration, and an error for a flag that belongs to another optimizer."""
     sgd = ["learning_rate", "batch_size", "epochs", "sampling", "seed"]
-    belongs = {"exact": [], "sgd": sgd, "scipy": ["method"]}[arguments.optimizer]
+    belongs = {"sgd": sgd, "scipy": ["method"]}.get(arguments.optimizer, [])
     given = {k: v for k in [*sgd, "method"] if (v := getattr(arguments, k)) is not None}
     for name in given:
         if name not in belongs:
@@ -144,7 +165,27 @@ def _optimizer(arguments: argparse.Namespace) -> Any:
         if "learning_rate" not in given:
             raise InvalidInput("--optimizer sgd needs --learning-rate, such as 0.03")
         return ml.SGD(given.pop("learning_rate"), **given)
-    return ml.Scipy(**given) if arguments.optimizer == "scipy" else ml.Exact()
+    simple: dict[str, Any] = {"scipy": ml.Scipy, "newton": ml.Newton, "exact": ml.Exact}
+    return simple[arguments.optimizer](**given) if arguments.optimizer else None
+
+
+def _model(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Noise, scale and prior, as keywords of ``fit`` and ``certify``."""
+    shape = {"student-t": "df", "huber": "k"}.get(arguments.noise)
+    for name in ("df", "k"):
+        if getattr(arguments, name) is not None and shape != name:
+            raise InvalidInput(f"--{name} is not for {arguments.noise} noise")
+    value = getattr(arguments, shape) if shape else None
+    kinds: dict[str, Any] = {
+        "gaussian": ml.Gaussian,
+        "laplace": ml.Laplace,
+        "student-t": ml.StudentT,
+        "logistic": ml.Logistic,
+        "huber": ml.Huber,
+    }
+    noise = kinds[arguments.noise](*([] if value is None else [value]))
+    prior = None if arguments.prior_sd is None else ml.NormalPrior(arguments.prior_sd)
+    return {"noise": noise, "scale": arguments.scale, "prior": prior}
 
 
 def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
@@ -164,12 +205,18 @@ def _data(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
     if formula is None:
         raise InvalidInput(f'a formula is needed, such as: mlreg fit {name} "y ~ x1 + x2"')
     options = {
-        k: getattr(arguments, k) for k in ("frequency_weights", "precision_weights", "missing")
+        k: getattr(arguments, k)
+        for k in ("frequency_weights", "precision_weights", "missing", "transform")
     }
-    one_pass = getattr(arguments, "optimizer", "exact") == "exact"
+    least_squares = (arguments.noise, arguments.scale, arguments.prior_sd) == (
+        "gaussian",
+        None,
+        None,
+    )
+    one_pass = least_squares and getattr(arguments, "optimizer", None) in (None, "exact")
     if data is name and (one_pass or not Path(name).is_file()):
         data = ml.read(name)
-    return formula, data, options
+    return formula, data, options | _model(arguments)
 
 
 def _with_rows(arguments: argparse.Namespace, data: Any, job: Callable[[Any], Any]) -> Any:
@@ -227,10 +274,10 @@ def _params(text: str) -> Any:
 
 
 def _fit_fields(fit: Any, level: float) -> dict[str, Any]:
-    test = fit.f_test
-    return {
+    fields = {
         "mlreg": ml.__version__,
         "optimizer": fit.optimizer,
+        "transform": None if fit.design.transform is None else fit.design.transform.name,
         "status": {"code": fit.status.code, "message": fit.status.message},
         "certificate": _certificate_fields(fit.certificate),
         "n_rows": fit.n_rows,
@@ -239,21 +286,31 @@ def _fit_fields(fit: Any, level: float) -> dict[str, Any]:
         "df_resid": fit.df_resid,
         "params": dict(zip(fit.names, fit.params.tolist(), strict=True)),
         "std_errors": dict(zip(fit.names, fit.std_errors.tolist(), strict=True)),
-        "t_values": dict(zip(fit.names, fit.t_values.tolist(), strict=True)),
-        "p_values": dict(zip(fit.names, fit.p_values.tolist(), strict=True)),
         "conf_int": dict(zip(fit.names, fit.conf_int(level).tolist(), strict=True)),
         "level": level,
-        "sigma": fit.sigma,
-        "residual_std_error": fit.residual_std_error,
+        "noise": repr(fit.noise),
         "rss": fit.rss,
-        "r_squared": fit.r_squared,
-        "r_squared_adj": fit.r_squared_adj,
-        "f_test": vars(test),
         "log_likelihood": fit.log_likelihood,
-        "aic": fit.aic,
-        "bic": fit.bic,
         "reads": fit.reads,
     }
+    if fit.scale_names:
+        names, estimates = fit.scale_names, (fit.scale_params, fit.scale_std_errors)
+        fields["scale_params"], fields["scale_std_errors"] = (
+            dict(zip(names, values.tolist(), strict=True)) for values in estimates
+        )
+    else:
+        fields["sigma"] = fit.sigma
+    if fit.prior is None:
+        fields["t_values"] = dict(zip(fit.names, fit.t_values.tolist(), strict=True))
+        fields["p_values"] = dict(zip(fit.names, fit.p_values.tolist(), strict=True))
+        fields["aic"], fields["bic"] = fit.aic, fit.bic
+    else:
+        fields["prior_sd"], fields["effective_df"] = fit.prior.sd, fit.effective_df
+    if fit.exact:
+        for name in ("residual_std_error", "r_squared", "r_squared_adj"):
+            fields[name] = getattr(fit, name)
+        fields["f_test"] = vars(fit.f_test)
+    return fields
 
 
 def _certificate_fields(certificate: Any) -> dict[str, Any]:

@@ -13,29 +13,40 @@ from numpy.typing import NDArray
 
 from mlreg._version import __version__
 from mlreg.certificate import Certificate, LeastSquares
-from mlreg.data.design import Design, design_from_dict
+from mlreg.data.design import Design
+from mlreg.data.scale import scale_rows
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
-from mlreg.files import plain, read, write
+from mlreg.files import plain, write
+from mlreg.inference.information import Information
 from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
-from mlreg.inference.prediction import Prediction, leverage_root
+from mlreg.inference.prediction import Prediction, leverage_root, new_observation
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
-from mlreg.likelihood.noise import Gaussian
+from mlreg.likelihood.noise import Noise
+from mlreg.likelihood.prior import NormalPrior
 from mlreg.likelihood.wrapped import SelectedSource
-from mlreg.linalg.rank import Dependence, RankReport
-from mlreg.linalg.refine import Refined
-from mlreg.linalg.triangle import Triangle, norm
+from mlreg.linalg.rank import RankReport
+from mlreg.linalg.triangle import Triangle, norm, scale_columns
 from mlreg.optimizers.solution import History, Solution, Status
 
-__all__ = ["Fit", "load"]
+__all__ = ["Fit"]
 
 F64 = NDArray[np.float64]
-FORMAT, VERSION = "mlreg.Fit", 1
+FORMAT, VERSION = "mlreg.Fit", 2
+Of = Literal["median", "mean", "transformed"]
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted linear model with Gaussian noise.
+    """A fitted linear model.
+
+    Gaussian noise of one scale has exact inference: t quantiles and a residual standard error.
+    For any other noise, with a scale design or with a prior, standard errors come from the expected
+    information and quantiles are normal, which holds as n grows.
+
+    Where the response has a transform, ``design.transform``, it is the y of everything here but
+    the likelihood (`nll`, `log_likelihood`, `aic`, `bic`), which is that of the response itself,
+    and of `predict`, which comes back to it.
 
     Coefficients that were left out as dependent (``rank_deficient="drop"``) are
     NaN, and everything else is as if their columns had not been there.
@@ -46,8 +57,17 @@ class Fit:
         What the optimizer returned, for the columns that were kept.
     names : tuple of str
         Names of all columns of the design.
-    least_squares : LeastSquares
-        The MLE, and the triangle of [X y] that it came from, the sufficient statistic.
+    scale_names : tuple of str
+        Names of the columns of the scale design; empty where σ is the same in every row.
+    least_squares : LeastSquares or None
+        The MLE, and the triangle of [X y] that it came from, the sufficient statistic; for
+        Gaussian noise of one scale without a prior.
+    information : Information or None
+        The expected information, for all others.
+    prior : NormalPrior or None
+        What was believed of the coefficients beforehand: then the fit is the mode of the posterior
+        (MAP), its "standard errors" are standard deviations of the posterior, and its intervals
+        are posterior ones.
     source : Source or None
         The rows, by reference; None after `load`.
     design : Design
@@ -64,11 +84,16 @@ class Fit:
         Passes over the data.
     n_missing : int
         Rows that were left out for missing values.
+    log_jacobian : float
+        Sum of log g'(y) over the observations, for a response transformed by g.
     """
 
     solution: Solution
     names: tuple[str, ...]
-    least_squares: LeastSquares
+    scale_names: tuple[str, ...]
+    least_squares: LeastSquares | None
+    information: Information | None
+    prior: NormalPrior | None
     source: Source | None
     design: Design
     rank_report: RankReport
@@ -77,28 +102,96 @@ class Fit:
     optimizer: str
     reads: int
     n_missing: int = 0
+    log_jacobian: float = 0.0
 
     @property
     def R(self) -> Triangle:
         """Triangle of [X y], Eq. (2.6), of the columns that were kept."""
-        return self.least_squares.triangle
+        return self._basis.triangle
+
+    @property
+    def _basis(self) -> LeastSquares | Information:
+        basis = self.least_squares or self.information
+        assert basis is not None
+        return basis
 
     @property
     def n_rows(self) -> int:
         """Observations n: the sum of the frequency weights."""
-        return self.least_squares.n_rows
+        return self._basis.n_rows
+
+    @property
+    def noise(self) -> Noise:
+        """The noise, its shape parameters included."""
+        return self.solution.noise
 
     # What was estimated
 
     @property
     def params(self) -> F64:
         """Coefficients β, Eq. (2.2), shape (p,), in units of y per unit of the column."""
-        return self._spread(self.solution.theta[:-1])
+        return self._spread(self._beta)
+
+    @property
+    def _beta(self) -> F64:
+        """Coefficients that were kept."""
+        return self.solution.theta[: self.rank]
 
     @property
     def sigma(self) -> float:
-        """MLE of the noise scale, √(RSS/n), Eq. (2.3), in units of y; its bias: Eq. (2.10)."""
-        return float(np.exp(self.solution.theta[-1]))
+        """MLE of the noise scale, in units of y; for Gaussian noise √(RSS/n), Eq. (2.3).
+
+        Its bias: Eq. (2.10). With a scale design it is an error to ask: see `scale_params` and
+        `predict_scale`.
+        """
+        if self.scale_names:
+            raise InvalidInput(
+                "sigma differs from row to row: scale_params are the coefficients of its "
+                "logarithm, and predict_scale(X) its values"
+            )
+        return float(np.exp(self.scale_params[0]))
+
+    @property
+    def scale_params(self) -> F64:
+        """γ, shape (q,): log σ, or the coefficients of log σᵢ = ζᵢᵀγ, Eq. (9.1)."""
+        return self.solution.theta[self.rank :]
+
+    @property
+    def scale_std_errors(self) -> F64:
+        """Standard errors of `scale_params`, shape (q,), Eq. (9.5): 1/√(2n) for a Gaussian σ."""
+        if self.information is not None:
+            return self.information.scale_std_errors
+        perfect = self.status.code == "perfect-fit"
+        return np.array([math.nan if perfect else math.sqrt(1 / (2 * self.n_rows))])
+
+    @property
+    def ridge(self) -> float:
+        """λ = σ̂²/τ² of Eqs. (10.2) and (10.5), the ridge penalty that the prior amounts to; or 0.
+
+        The λ of ½‖y − Xβ‖² + ½λ‖β‖², and alpha of scikit-learn's ``Ridge``. On the average loss
+        it is a weight decay of λ/n, Eq. (10.8). For noise that is not Gaussian σ̂² is to be read as
+        σ̂² over the noise's Fisher constant of location.
+        """
+        if self.prior is None:
+            return 0.0
+        if self.scale_names:
+            raise InvalidInput("sigma differs from row to row, and with it the ridge penalty")
+        return self.sigma**2 / self.noise.fisher[0] / self.prior.sd**2
+
+    @property
+    def effective_df(self) -> float:
+        """Effective number of coefficients, Eq. (10.7): `rank` without a prior, less with one."""
+        return float(self.rank) if self.information is None else self.information.effective_df
+
+    @property
+    def n_parameters(self) -> int:
+        """Estimated parameters that AIC and BIC count: coefficients, scale and shape."""
+        return self.rank + len(self.scale_params) + self.n_shape
+
+    @property
+    def n_shape(self) -> int:
+        """Number of shape parameters of the noise, such as a t's df, that were estimated."""
+        return int(getattr(self.solution, "n_shape", 0))
 
     @property
     def rank(self) -> int:
@@ -114,22 +207,30 @@ class Fit:
     def rss(self) -> float:
         """Residual sum of squares at `params`, rows weighted, in units of y²."""
         with np.errstate(over="ignore"):
-            return float(np.ldexp(np.square(self._residual_norm), 2 * self.least_squares.scale_y))
+            return float(np.ldexp(np.square(self._residual_norm), 2 * self._scale_y))
 
     @property
     def residual_std_error(self) -> float:
-        """√(RSS/(n − p)), Eq. (2.4), in units of y; NaN where n = p."""
+        """√(RSS/(n − p)), Eq. (2.4), in units of y; NaN where n = p. Gaussian noise only."""
+        self._gaussian("residual_std_error")
         return self.sigma * math.sqrt(self.n_rows / self.df_resid) if self.df_resid else math.nan
 
     # How well it explains the data
 
     @property
     def nll(self) -> float:
-        """NLL of Eq. (1.4) at (params, sigma), Eq. (2.9); −inf for a perfect fit, where σ̂ = 0."""
+        """NLL of Eq. (1.4) at the estimate, Eq. (2.9), all constants kept, without the prior.
+
+        It is −inf for a perfect fit, where σ̂ = 0.
+
+        Of a response transformed by g: that of g(y) less the sum of log g'(y), Eq. (9.11).
+        """
         if self.status.code == "perfect-fit":
             return -math.inf
+        if self.least_squares is None:
+            return self.n_rows * float(self.history.mean_nll[-1]) - self._penalty
         each = 0.5 * math.log(2 * math.pi) + float(self.solution.theta[-1]) + 0.5
-        return self.n_rows * each - 0.5 * self.log_precision
+        return self.n_rows * each - 0.5 * self.log_precision - self.log_jacobian
 
     @property
     def log_likelihood(self) -> float:
@@ -137,20 +238,34 @@ class Fit:
         return -self.nll
 
     @property
+    def _penalty(self) -> float:
+        """½ Σ β²/τ² over the coefficients that have a prior."""
+        if self.prior is None:
+            return 0.0
+        free = [j for j in range(self.rank) if j != self.constant]
+        return 0.5 * float(np.sum((self._beta[free] / self.prior.sd) ** 2))
+
+    @property
     def aic(self) -> float:
-        """Akaike's criterion, 2·nll + 2(rank + 1): σ counts as a parameter."""
-        return 2 * self.nll + 2 * (self.rank + 1)
+        """Akaike's criterion, 2·nll + 2·n_parameters: σ counts as a parameter."""
+        self._maximum("aic")
+        return 2 * self.nll + 2 * self.n_parameters
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion, 2·nll + log(n)·(rank + 1)."""
-        return 2 * self.nll + math.log(self.n_rows) * (self.rank + 1)
+        """Schwarz's criterion, 2·nll + log(n)·n_parameters."""
+        self._maximum("bic")
+        return 2 * self.nll + math.log(self.n_rows) * self.n_parameters
 
     @property
     def r_squared(self) -> float:
-        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero."""
+        """1 − RSS/TSS; TSS about the (weighted) mean where there is a constant, else about zero.
+
+        Of a transformed response, on its own scale: it does not compare with that of another.
+        """
+        ls = self._gaussian("r_squared")
         total = self._total_norm
-        if total <= self.R.epsilon * self.least_squares.norm_y:
+        if total <= self.R.epsilon * ls.norm_y:
             return math.nan  # the response is constant: there is nothing to explain
         with np.errstate(over="ignore"):
             return float(1 - np.square(self._residual_norm / total))
@@ -164,6 +279,7 @@ class Fit:
     @property
     def f_test(self) -> FTest:
         """Test that all coefficients but the constant are zero."""
+        self._gaussian("f_test")
         df_model = self.rank - (self.constant is not None)
         if self.status.code == "perfect-fit":
             return f_test(1.0, 0.0, df_model, self.df_resid)
@@ -177,9 +293,13 @@ class Fit:
         """Standard errors s·√diag((XᵀX)⁻¹) of the MLE, Eq. (2.11), shape (p,); NaN: perfect fit.
 
         s is taken at the MLE, not at `params`: an optimizer that stopped early
-        does not make the data less informative. `certificate` counts in these.
+        does not make the data less informative. `certificate` counts in these. Where inference
+        is not exact, they are those of the expected information, Eq. (3.6), at the estimate.
         """
         ls = self.least_squares
+        if self.information is not None:
+            return self._spread(self.information.std_errors)
+        assert ls is not None
         return self._spread(ls.unscale(ls.spread * self._s))
 
     def covariance(self, kind: Literal["expected"] = "expected") -> F64:
@@ -189,16 +309,21 @@ class Fit:
         ----------
         kind : "expected"
             s²(XᵀX)⁻¹, Eq. (2.11): the inverse of the expected information, Eq. (3.4),
-            with s² in the place of σ̂².
+            with s² in the place of σ̂². For other than Gaussian noise of one scale: the inverse
+            of the expected information, Eq. (3.6).
         """
         if kind != "expected":
             raise InvalidInput(f"kind must be 'expected', the only one so far; not {kind!r}")
+        kept = list(self.rank_report.kept)
+        full = np.full((len(self.names),) * 2, np.nan)
         ls = self.least_squares
+        if self.information is not None:
+            full[np.ix_(kept, kept)] = self.information.covariance
+            return full
+        assert ls is not None
         # its diagonal are the refined standard errors, where there are any
         exact = ls.spread / np.linalg.norm(ls.inverse, axis=1) * self._s
         rows = np.array([ls.unscale(c) for c in (ls.inverse * exact[:, None]).T]).T
-        full = np.full((len(self.names),) * 2, np.nan)
-        kept = list(self.rank_report.kept)
         with np.errstate(over="ignore"):
             full[np.ix_(kept, kept)] = rows @ rows.T
         return full
@@ -211,12 +336,23 @@ class Fit:
 
     @property
     def p_values(self) -> F64:
-        """Two-sided p values of the t values, with n − p degrees of freedom."""
-        return t_p_values(self.t_values, self.df_resid)
+        """Two-sided p values of the t values: Student's t with n − p degrees of freedom, or normal.
+
+        With a prior they would test nothing: the posterior is not about a hypothesis.
+        """
+        self._maximum("p_values")
+        return t_p_values(self.t_values, self._df)
 
     def conf_int(self, level: float = 0.95) -> F64:
-        """Confidence intervals params ± t·std_errors, shape (p, 2), Eq. (2.5)."""
-        return t_interval(self.params, self.std_errors, level, self.df_resid)
+        """Confidence intervals params ± t·std_errors, shape (p, 2), Eq. (2.5).
+
+        With normal quantiles where inference is not exact; posterior intervals with a prior.
+        """
+        return t_interval(self.params, self.std_errors, level, self._df)
+
+    def scale_conf_int(self, level: float = 0.95) -> F64:
+        """Intervals for `scale_params`, shape (q, 2), with normal quantiles."""
+        return t_interval(self.scale_params, self.scale_std_errors, level, math.inf)
 
     # How it came about
 
@@ -238,18 +374,27 @@ class Fit:
     # Predictions
 
     @overload
-    def predict(self, X_new: Any) -> F64: ...
+    def predict(self, X_new: Any, *, of: Of = "median") -> F64: ...
     @overload
     def predict(
-        self, X_new: Any, interval: Literal["mean", "prediction"], level: float = 0.95
+        self,
+        X_new: Any,
+        interval: Literal["mean", "prediction"],
+        level: float = 0.95,
+        of: Of = "median",
+        scale: Any = None,
     ) -> Prediction: ...
     def predict(
         self,
         X_new: Any,
         interval: Literal["mean", "prediction"] | None = None,
         level: float = 0.95,
+        of: Of = "median",
+        scale: Any = None,
     ) -> F64 | Prediction:
-        """Mean of the response at new rows, Eq. (6.1), and limits for it.
+        """Mean (centre) of the response at new rows, Eq. (6.1), and limits for it.
+
+        The mean is the median too, unless the response is transformed.
 
         Parameters
         ----------
@@ -257,10 +402,17 @@ class Fit:
             The columns that the model was fitted with, without the intercept;
             matched by name where it had names. One row may be one-dimensional.
         interval : "mean" or "prediction", optional
-            Limits for the expected response, or for a new observation (of
-            precision one).
+            Limits for what ``of`` says, or for a new observation (of precision one). Those of a
+            transformed response are transformed back, which keeps their level; only the mean
+            then has no such limits, and is refused.
         level : float
-            Probability that the interval covers it.
+            Probability that the interval covers it: exactly, for Gaussian noise of one scale;
+            else as the number of rows grows, by the noise convolved with the normal error of Xβ.
+        of : "median", "mean" or "transformed"
+            Of a transformed response: its median, which is Xβ transformed back; its mean, at the
+            MLE of sigma; or Xβ, on the scale of the model.
+        scale : array, shape (m,) or (m, q), optional
+            As for `predict_scale`.
 
         Returns
         -------
@@ -270,7 +422,8 @@ class Fit:
         Raises
         ------
         InvalidInput
-            Columns missing, NaN, or categories that the fit has not seen.
+            Columns missing, NaN, or categories that the fit has not seen; limits for the mean of
+            a transformed response.
 
         Warns
         -----
@@ -279,26 +432,74 @@ class Fit:
         """
         if interval not in (None, "mean", "prediction"):
             raise InvalidInput(f"interval must be None, 'mean' or 'prediction', not {interval!r}")
+        if of not in ("median", "mean", "transformed"):
+            raise InvalidInput(f"of must be 'median', 'mean' or 'transformed', not {of!r}")
+        transform = None if of == "transformed" else self.design.transform
+        if transform is not None and (interval, of) == ("mean", "mean"):
+            raise InvalidInput(
+                "limits for the mean of a transformed response are not those of the model "
+                "transformed back: take of='median', or of='transformed'"
+            )
         rows = self.design.matrix(X_new)
         self._check_dependence(rows)
         kept = rows[:, list(self.rank_report.kept)]
-        mean = kept @ self.solution.theta[:-1]
+        mean = centre = kept @ self._beta
+        if transform is not None:
+            centre = np.asarray(
+                transform.mean(mean, self.predict_scale(X_new, scale), self.noise)
+                if of == "mean"
+                else transform.inverse(mean)
+            )
         if interval is None:
-            return mean
-        half = leverage_root(self.R, kept)
-        if interval == "prediction":
-            half = np.hypot(half, 1.0)
-        half = (
-            half * t_quantile(level, self.df_resid) * np.ldexp(self._s, self.least_squares.scale_y)
-        )
-        return Prediction(mean, mean - half, mean + half)
+            return centre
+        error, quantile = self._mean_errors(kept), t_quantile(level, self._df)
+        if interval == "prediction" and self.exact:
+            error = np.hypot(error, np.ldexp(self._s, self._scale_y))
+        half = error * quantile
+        if interval == "prediction" and not self.exact:
+            half = new_observation(self.noise, level, error, self.predict_scale(X_new, scale))
+        lower, upper = mean - half, mean + half
+        if transform is not None:
+            lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))
+        return Prediction(centre, lower, upper, "exact" if self.exact else "asymptotic")
+
+    def predict_scale(self, X_new: Any, scale: Any = None) -> F64:
+        """Noise scale σ at new rows, shape (m,), in units of y.
+
+        Parameters
+        ----------
+        X_new : array, dataframe or table
+            As for `predict`.
+        scale : array, shape (m,) or (m, q), optional
+            Their scale columns, where the fit was given an array of them.
+        """
+        Z = scale_rows(self.design, X_new, scale)
+        if Z is None:
+            return np.full(len(self.design.matrix(X_new)), self.sigma)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(Z @ self.scale_params))
+
+    def _mean_errors(self, kept: F64) -> F64:
+        """Standard errors of the means of rows, shape (m,), in units of y."""
+        exponent = self.R.exponent[:-1]
+        if self.information is not None:
+            root = leverage_root(self.information.R, exponent, kept)
+            return np.asarray(np.ldexp(root, self._scale_y))
+        root = leverage_root(self.R.R[:-1, :-1], exponent, kept)
+        return np.asarray(root * np.ldexp(self._s, self._scale_y))
 
     def fitted_values(self) -> F64:
-        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,)."""
+        """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,).
+
+        Of a transformed response, on the scale of the model.
+        """
         return np.concatenate([mean for mean, _ in self._rows()])
 
     def residuals(self) -> F64:
-        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,)."""
+        """y − Xβ, Eq. (2.8), for the rows of the fit, not weighted, in order, shape (rows,).
+
+        Of a transformed response, on the scale of the model.
+        """
         return np.concatenate([y - mean for mean, y in self._rows()])
 
     # Reports
@@ -311,33 +512,34 @@ class Fit:
         return self.summary()
 
     def __repr__(self) -> str:
-        return f"<Fit: {self.rank} coefficients, {self.n_rows} rows, {self.status.code}>"
+        noise = "" if self.exact else f"{self._kind}; "
+        return f"<Fit: {noise}{self.rank} coefficients, {self.n_rows} rows, {self.status.code}>"
 
     def to_frame(self, level: float = 0.95) -> Any:
         """Coefficients as a pandas DataFrame, a row each.
 
-        Columns ``estimate``, ``std_error``, ``t_value``, ``p_value``, ``lower``, ``upper``.
+        Columns ``estimate``, ``std_error``, ``t_value``, ``p_value`` (not with a prior), ``lower``,
+        ``upper``.
         """
         try:
             import pandas as pd
         except ImportError as error:
             raise MissingDependency("to_frame needs pandas: pip install pandas") from error
         lower, upper = self.conf_int(level).T
-        columns = {
-            "estimate": self.params,
-            "std_error": self.std_errors,
-            "t_value": self.t_values,
-            "p_value": self.p_values,
-            "lower": lower,
-            "upper": upper,
-        }
+        columns = {"estimate": self.params, "std_error": self.std_errors}
+        if self.prior is None:
+            columns |= {"t_value": self.t_values, "p_value": self.p_values}
+        columns |= {"lower": lower, "upper": upper}
         return pd.DataFrame(columns, index=pd.Index(self.names, name="name"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the rows, as plain numbers and strings, exactly."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["source"]
-        fields["solution"] = {**vars(self.solution), "noise": repr(self.solution.noise)}
+        noise = self.noise
+        shape: dict[str, Any] = dict(vars(noise)) if dataclasses.is_dataclass(noise) else {}
+        kind = {"name": type(noise).__name__, "shape": shape, "repr": repr(noise)}
+        fields["solution"] = {**vars(self.solution), "noise": kind}
         head = {"format": FORMAT, "version": VERSION, "mlreg": __version__}
         return dict(plain({**head, **fields, "design": self.design.to_dict()}))
 
@@ -348,16 +550,63 @@ class Fit:
     # Helpers
 
     @property
+    def exact(self) -> bool:
+        """Whether inference is exact: Gaussian noise of one scale, no prior, Eq. (2.5)."""
+        return self.least_squares is not None
+
+    @property
+    def _df(self) -> float:
+        """Degrees of freedom of the quantiles."""
+        return self.df_resid if self.exact else math.inf
+
+    def _gaussian(self, what: str) -> LeastSquares:
+        """The least-squares solution; an error for a fit that is none."""
+        if self.least_squares is None:
+            raise InvalidInput(
+                f"{what} is a thing of least squares: Gaussian noise of one scale, no prior. This "
+                f"fit has {self._kind}; log_likelihood and ml.compare say how well it explains "
+                "the data"
+            )
+        return self.least_squares
+
+    def _maximum(self, what: str) -> None:
+        """An error where the estimate is no maximum of the likelihood."""
+        if self.prior is not None:
+            raise InvalidInput(
+                f"{what} is for maximum-likelihood estimates, and this is the mode of a posterior: "
+                "log_likelihood on other data, and conf_int, say what can be said"
+            )
+
+    @property
+    def _kind(self) -> str:
+        """Noise, scale and prior in words."""
+        parts = [repr(self.noise)]
+        if self.scale_names:
+            parts.append(f"a scale that depends on {', '.join(self.scale_names)}")
+        if self.prior is not None:
+            parts.append(f"the prior {self.prior}")
+        return ", ".join(parts)
+
+    @property
     def _s(self) -> float:
         """Residual standard error at the MLE in scaled units; NaN where there is none."""
-        return self.least_squares.s or math.nan
+        return self._gaussian("s").s or math.nan
+
+    @property
+    def _scale_y(self) -> int:
+        """Power of two that the response was divided by."""
+        return int(self.R.exponent[-1])
 
     @cached_property
     def _residual_norm(self) -> float:
         """√RSS at `params`, in scaled units."""
-        return math.hypot(
-            self.least_squares.norm_r, norm(self.least_squares.contrast(self.solution.theta[:-1]))
-        )
+        if self.least_squares is not None:
+            return math.hypot(
+                self.least_squares.norm_r, norm(self.least_squares.contrast(self._beta))
+            )
+        exponent = self.R.exponent
+        beta = scale_columns(self._beta, exponent[:-1] - exponent[-1])
+        return norm(self.R.R @ np.append(beta, -1.0))
 
     @cached_property
     def _total_norm(self) -> float:
@@ -399,70 +648,4 @@ class Fit:
         kept = self.rank_report.kept
         source = SelectedSource(self.source, kept) if self.rank_report.dependent else self.source
         for block in source.blocks():
-            yield to_numpy(block.X) @ self.solution.theta[:-1], to_numpy(block.y)
-
-
-def load(path: str | os.PathLike[str]) -> Fit:
-    """Restore a fit that `Fit.save` wrote; it has everything but its rows.
-
-    Raises
-    ------
-    InvalidInput
-        Not such a file, or one of another version.
-    """
-    d = read(path, FORMAT, VERSION)
-    try:
-        return _restore(d)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error
-
-
-def _restore(d: dict[str, Any]) -> Fit:
-    solution, ls = d["solution"], d["least_squares"]
-    triangle, refined = ls["triangle"], ls["refined"]
-    certificate, history = solution["certificate"], solution["history"]
-    for holder, key in (
-        (certificate, "per_param"),
-        (certificate, "rounding"),
-        (history, "mean_nll"),
-        (history, "distance"),
-        (solution, "theta"),
-        (triangle, "R"),
-        (ls, "beta"),
-        *((refined, key) for key in ("beta", "low", "bound", "spread") if refined),
-    ):
-        if holder[key] is not None:
-            holder[key] = np.array(holder[key], dtype=np.float64)
-    triangle["exponent"] = np.array(triangle["exponent"], dtype=np.int64)
-    certificate["names"] = tuple(certificate["names"])
-    parts: dict[str, Any] = {
-        "solution": Solution(
-            solution["theta"],
-            Gaussian(),
-            Status(**solution["status"]),
-            Certificate(**certificate),
-            History(**history),
-            solution["reads"],
-        ),
-        "names": tuple(d["names"]),
-        "least_squares": LeastSquares(
-            Triangle(**triangle),
-            ls["n_rows"],
-            ls["beta"],
-            _report(ls["rank"]),
-            Refined(**refined) if refined else None,
-        ),
-        "source": None,
-        "design": design_from_dict(d["design"]),
-        "rank_report": _report(d["rank_report"]),
-    }
-    rest = {f.name: d[f.name] for f in dataclasses.fields(Fit) if f.name not in parts}
-    return Fit(**parts, **rest)
-
-
-def _report(d: dict[str, Any]) -> RankReport:
-    dependent = tuple(
-        Dependence(e["column"], tuple((float(c), int(j)) for c, j in e["terms"]))
-        for e in d["dependent"]
-    )
-    return RankReport(**{**d, "kept": tuple(d["kept"]), "dependent": dependent})
+            yield to_numpy(block.X) @ self._beta, to_numpy(block.y)

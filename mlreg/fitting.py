@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -15,11 +16,17 @@ from mlreg.data.front import source_of
 from mlreg.data.progress import WatchedSource, shown
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
+from mlreg.inference.information import information
 from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Gaussian, Noise
+from mlreg.likelihood.prior import NormalPrior
+from mlreg.likelihood.transform import Transform
 from mlreg.linalg.rank import RankReport
+from mlreg.linalg.triangle import solve_upper
 from mlreg.optimizers.exact import Exact
+from mlreg.optimizers.newton import Newton
+from mlreg.optimizers.shape import has_free_df
 from mlreg.optimizers.solution import Optimizer
 from mlreg.sufficient import SufficientStatistics
 
@@ -39,11 +46,14 @@ def fit(
     /,
     *,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit: ...
@@ -57,11 +67,14 @@ def fit(
     names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit: ...
@@ -74,15 +87,18 @@ def fit(
     names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     optimizer: Optimizer | None = None,
     start: Any = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
     rank_deficient: Literal["raise", "drop"] = "raise",
     progress: bool | None = None,
 ) -> Fit:
-    """Maximum-likelihood fit of y = Xβ + σ·ε.
+    """Maximum-likelihood fit of y = Xβ + σ·ε, ε of any noise.
 
     Three forms: ``fit(X, y)`` with arrays or dataframes; ``fit("y ~ x1 + C(group)",
     data)`` with a formula and a dataframe, Arrow stream, table or path (read
@@ -103,9 +119,17 @@ def fit(
     columns : sequence of str, optional
         Which regressors to take, where X are `SufficientStatistics`; all by default.
     noise : Noise, optional
-        `Gaussian`, the only one so far.
+        `Gaussian` by default; `Laplace`, `StudentT`, whose df is estimated where none is given,
+        `Logistic`, `Huber`, or one's own, symmetric (see `mlreg.likelihood.noise.Noise`).
+    scale : formula without a response, or array, shape (n,) or (n, q), optional
+        What the size of the noise depends on: log σᵢ = zᵢᵀγ, with zᵢ the row of ``"~ x1"``, or
+        of the array behind a column of ones. A formula is about the columns of the data, or of X.
+    prior : NormalPrior, optional
+        β ~ N(0, τ²) for all coefficients but the intercept: ridge regression. The fit is then
+        the mode of the posterior, not the MLE.
     optimizer : Optimizer, optional
-        `Exact` by default; or `SGD`, `Scipy`.
+        `Exact` for Gaussian noise of one scale without a prior, and for `Laplace`; `Newton` for
+        all else; or `SGD`, `Scipy`.
     start : array, shape (p,), optional
         Coefficients to start from, where the optimizer starts anywhere.
     frequency_weights : array, shape (n,), or column name, optional
@@ -114,6 +138,12 @@ def fit(
         The noise of a row has variance σ²/w, Eq. (1.5).
     missing : "raise" or "drop"
         What to do with rows in which a value is missing (NaN or null).
+    transform : "log", "log2", "log10", "log1p" or "arcsinh", optional
+        The model is one of this transform of the response: coefficients, sigma, R-squared and
+        residuals are on its scale. NLL, AIC and BIC are of the response itself, by the
+        Jacobian, so that they compare with those of another transform or of none, and `predict`
+        comes back to it. The formula ``log(y) ~ x`` (also of ``np.log1p`` and the others) says
+        the same.
     rank_deficient : "raise" or "drop"
         What to do with columns that are combinations of earlier ones: an error
         that names them, or leave them out, their coefficients NaN.
@@ -148,29 +178,34 @@ def fit(
     """
     if rank_deficient not in ("raise", "drop"):
         raise InvalidInput(f"rank_deficient must be 'raise' or 'drop', not {rank_deficient!r}")
-    if noise is not None and not isinstance(noise, Gaussian):
-        raise InvalidInput(
-            f"noise must be Gaussian(), the only noise that fit knows; not {noise!r}"
-        )
+    noise = _noise(noise)
+    if prior is not None and not isinstance(prior, NormalPrior):
+        raise InvalidInput(f"prior must be a NormalPrior, such as NormalPrior(2.5); not {prior!r}")
     if columns is not None and not isinstance(X, SufficientStatistics):
         raise InvalidInput(
             "columns= chooses among SufficientStatistics; of data, give the columns themselves"
         )
-    optimizer = Exact() if optimizer is None else optimizer
-    if isinstance(optimizer, type) or not hasattr(optimizer, "minimize"):
+    misfit = isinstance(optimizer, type) or not hasattr(optimizer, "minimize")
+    if optimizer is not None and misfit:
         raise InvalidInput(
             "optimizer must be a configuration, such as Exact(), SGD(0.03) or Scipy('BFGS'); "
             f"not {optimizer!r}"
         )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     if isinstance(X, SufficientStatistics):
-        full, design = _of_statistics(X, columns, intercept, y, names, weights)
+        fixed = {"y": y, "names": names, "scale": scale, "prior": prior, **weights}
+        full, design = _of_statistics(X, columns, intercept, {**fixed, "transform": transform})
+        full.noise = noise
         source = full.source
     else:
-        source, design = source_of(X, y, intercept, names, weights, missing, progress)
+        more = {"progress": progress, "scale": scale, "transform": transform}
+        source, design = source_of(X, y, intercept, names, weights, missing, **more)
         watch = shown(progress, not isinstance(source, ArraySource))
-        full = LinearLikelihood.from_source(WatchedSource(source) if watch else source, noise)
-    report = full.rank_report if rank_deficient == "drop" else require_full_rank(full)
+        watched = WatchedSource(source) if watch else source
+        full = LinearLikelihood.from_source(watched, noise, prior)
+    if optimizer is None:
+        optimizer = Exact() if full.exact or not noise.smooth else Newton()
+    report = _rank(full, rank_deficient)
     if not report.kept:
         raise InvalidInput("every column of X is zero: there is nothing to fit")
     likelihood = full.select(report.kept) if report.dependent else full
@@ -179,46 +214,89 @@ def fit(
         if len(start) == len(source.names):  # else the optimizer says what is wrong
             start = start[list(report.kept)]
     solution = optimizer.minimize(likelihood, start)
+    if solution.n_shape:
+        likelihood = likelihood.with_noise(solution.noise)
+    known = solution.theta
+    if solution.status.code in ("perfect-fit", "unbounded"):  # no standard error exists
+        known = np.append(known[: likelihood.n_params], [-math.inf] * likelihood.n_scale)
     result = Fit(
         solution=solution,
         names=tuple(source.names),
-        least_squares=least_squares(likelihood),
+        scale_names=likelihood.scale_names,
+        least_squares=least_squares(likelihood) if likelihood.exact else None,
+        information=None if likelihood.exact else information(likelihood, known),
+        prior=prior,
         source=None if isinstance(X, SufficientStatistics) else source,
         design=design,
         rank_report=report,
         log_precision=likelihood.log_precision,
+        log_jacobian=likelihood.log_jacobian,
         constant=likelihood.constant,
         optimizer=repr(optimizer),
         reads=likelihood.reads,
         n_missing=getattr(source, "left_out", 0),
     )
-    _warn(result, report, isinstance(optimizer, Exact))
+    _warn(result, report, optimizer)
     return result
+
+
+def _noise(noise: Any) -> Noise:
+    """The noise, Gaussian by default; an error for what is none."""
+    if noise is None:
+        return Gaussian()
+    if has_free_df(noise):  # a family, of which the optimizer finds the member
+        return noise  # type: ignore[no-any-return]
+    members = ("rho", "psi", "dpsi", "cdf", "quantile", "sample", "fisher", "smooth", "symmetric")
+    missing = [name for name in members if not hasattr(noise, name)]
+    if isinstance(noise, type) or missing:
+        raise InvalidInput(
+            f"noise must be a noise, such as StudentT(4) or Laplace(); not {noise!r}"
+            + (f", which lacks {', '.join(missing)}" if hasattr(noise, "rho") and missing else "")
+        )
+    known: Noise = noise
+    if not known.symmetric or known.fisher[1]:
+        raise InvalidInput(
+            f"{noise!r} is not symmetric: intercept and scale then share information, which the "
+            "standard errors here know nothing of. Use LinearLikelihood for its NLL"
+        )
+    return known
+
+
+def _rank(likelihood: LinearLikelihood, rank_deficient: str) -> RankReport:
+    """Which columns are fitted: with a prior all, for it determines what the data do not."""
+    report = likelihood.rank_report
+    if rank_deficient == "drop" or (likelihood.prior is None and not report.dependent):
+        return report
+    if likelihood.prior is None:
+        return require_full_rank(likelihood)
+    return replace(report, kept=tuple(range(likelihood.n_params)), dependent=())
 
 
 def _of_statistics(
     stats: SufficientStatistics,
     columns: Sequence[str] | None,
     intercept: bool | None,
-    y: Any,
-    names: Any,
-    weights: dict[str, Any],
+    fixed: dict[str, Any],
 ) -> tuple[LinearLikelihood, Design]:
     """The likelihood of some columns of sufficient statistics."""
-    given = [n for n, v in {"y": y, "names": names, **weights}.items() if v is not None]
+    given = [name for name, value in fixed.items() if value is not None]
     if given:
         raise InvalidInput(f"sufficient statistics hold their design: leave out {', '.join(given)}")
     likelihood = stats.likelihood(columns, intercept=intercept)
     kept = tuple(likelihood.source.names)
     if stats.design is not None and kept == stats.names:
         return likelihood, stats.design
-    return likelihood, ArrayDesign(kept, "Intercept" in kept, stats.response)
+    return likelihood, ArrayDesign(
+        kept, "Intercept" in kept, stats.response, transform=stats.transform
+    )
 
 
-def _warn(result: Fit, report: RankReport, exact: bool) -> None:
+def _warn(result: Fit, report: RankReport, optimizer: Optimizer) -> None:
     ls = result.least_squares
-    if report.doubtful:
-        inflation = np.linalg.norm(ls.R, axis=0) * ls.spread
+    if report.doubtful and result.prior is None:
+        R = result.R.R[:-1, :-1]
+        inverse = solve_upper(R, np.eye(len(R)))
+        inflation = np.linalg.norm(R, axis=0) * np.linalg.norm(inverse, axis=1)
         if result.constant is not None and len(inflation) > 1:
             inflation[result.constant] = 0  # the offset is the other column's
         name = result.certificate.names[int(np.argmax(inflation))]
@@ -229,10 +307,12 @@ def _warn(result: Fit, report: RankReport, exact: bool) -> None:
             NumericalWarning,
             stacklevel=3,
         )
-    if exact and ls.refined is not None and not result.status.ok:
+    lost = isinstance(optimizer, Exact) and ls is not None and ls.refined is not None
+    if (lost or isinstance(optimizer, Newton)) and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding
-    if result.status.code != "perfect-fit" and rounding.max(initial=0.0) > LOUD:
+    known = result.status.code not in ("perfect-fit", "unbounded")
+    if known and rounding.max(initial=0.0) > LOUD:
         worst = int(np.argmax(rounding))
         warnings.warn(
             f"rounding may have moved the coefficient of {result.certificate.names[worst]!r} by up "
@@ -252,9 +332,12 @@ def certify(
     *,
     sigma: float | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
 ) -> Certificate: ...
 @overload
 def certify(
@@ -266,9 +349,12 @@ def certify(
     intercept: bool | float = True,
     sigma: float | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
 ) -> Certificate: ...
 def certify(
     params: Any,
@@ -279,9 +365,12 @@ def certify(
     intercept: Any = None,
     sigma: float | None = None,
     noise: Noise | None = None,
+    scale: Any = None,
+    prior: NormalPrior | None = None,
     frequency_weights: Any = None,
     precision_weights: Any = None,
     missing: Missing = "raise",
+    transform: Transform | str | None = None,
 ) -> Certificate:
     """How far coefficients, computed anywhere, are from the MLE, in standard errors.
 
@@ -298,14 +387,17 @@ def certify(
     sigma : float, optional
         The noise scale to audit with them; profiled by default.
     noise : Noise, optional
-        `Gaussian`, the only one so far.
-    frequency_weights, precision_weights, missing
+        `Gaussian` by default; any that `fit` takes.
+    scale, prior
+        As for `fit`; the coefficients of the scale are profiled.
+    frequency_weights, precision_weights, missing, transform
         As for `fit`.
 
     Returns
     -------
     Certificate
-        Exact at any distance.
+        Exact at any distance for Gaussian noise of one scale; else, for smooth noise, a local
+        statement: see `Certificate.exact`.
 
     Raises
     ------
@@ -330,17 +422,14 @@ def certify(
             "a formula says whether there is an intercept, and params[0] is it: "
             "leave out intercept="
         )
-    if noise is not None and not isinstance(noise, Gaussian):
-        raise InvalidInput(
-            f"noise must be Gaussian(), the only one with a certificate; not {noise!r}"
-        )
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
     has_intercept = True if slopes_only else intercept
-    source, _ = source_of(X, y, has_intercept, None, weights, missing)
+    more = {"scale": scale, "transform": transform}
+    source, _ = source_of(X, y, has_intercept, None, weights, missing, **more)
     values = _coefficients(params, tuple(source.names), intercept if slopes_only else None)
     if sigma is not None:
         sigma = _number(sigma, "sigma")
-    return certificate(LinearLikelihood.from_source(source, noise), values, sigma)
+    return certificate(LinearLikelihood.from_source(source, _noise(noise), prior), values, sigma)
 
 
 def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:

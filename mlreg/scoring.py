@@ -1,12 +1,13 @@
 """NLL, gradient and Hessian at a point, in coordinates in which the information is the identity.
 
 With R the triangle of the rows [√w X] over σᵢ, S that of the scale design, and a and b the noise's
-Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eq.
-(3.6), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eq. (3.8). A length in (u, v) is a
-number of standard errors, whatever the units of X and y, and however nearly collinear the
-columns: that is what Newton's method and the certificate count in. The scoring step −I⁻¹g is
+Fisher constants of location and scale, the expected information at (β, γ) is block diagonal, Eqs.
+(3.6) and (9.5), aRᵀR and bSᵀS. So β moves by R⁻¹u/√a and γ by S⁻¹v/√b: Eqs. (3.8) and (11.4). A
+length in (u, v) is a number of standard errors, whatever the units of X and y, and however nearly
+collinear the columns: that is what Newton's method and the certificate count in. The scoring step
+−I⁻¹g is
 simply minus the gradient here. Where there is a prior, its precision is added to the information,
-its penalty to the NLL, and lengths are in standard deviations of the posterior.
+its penalty to the NLL, Eqs. (10.1) and (10.11): lengths are in posterior standard deviations.
 
 β inside is in the scaled units of the triangle, as in `mlreg.certificate.LeastSquares`; γ is in
 those of the data.
@@ -46,7 +47,7 @@ SPREAD = 1e-9
 
 
 class Rows(NamedTuple):
-    """A block of rows, scaled: √w X, √w y, frequencies k, and the scale design or None."""
+    """A block of rows, scaled: √w X, √w y, Eq. (1.5), frequencies k, the scale design or None."""
 
     A: F64
     b: F64
@@ -56,7 +57,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """NLL and derivatives in (u, v) at (β, γ).
+    """NLL and derivatives in (u, v), Eq. (11.4), at (β, γ).
 
     Attributes
     ----------
@@ -67,11 +68,11 @@ class Point:
     R : ndarray, shape (p, p)
         Upper triangle with u = RΔβ.
     nll : float
-        In the units of the data; with the penalty of the prior, if there is one.
+        In the units of the data; with the penalty of the prior, Eq. (10.1), if there is one.
     gradient : ndarray, shape (p + q,)
-        Of the NLL, Eq. (3.5).
+        Of the NLL, Eqs. (3.5) and (9.3).
     hessian : ndarray, shape (p + q, p + q)
-        Eq. (3.7); its mean is the identity.
+        Eqs. (3.7) and (9.4); its mean is the identity.
     error : ndarray, shape (p + q,)
         Bound on what rounding does to the gradient; zero where it was not asked for.
     noise_of_nll : float
@@ -105,7 +106,7 @@ class Point:
 
     @cached_property
     def inverse(self) -> F64:
-        """R⁻¹."""
+        """R⁻¹, shape (p, p): β moves by R⁻¹u, Eq. (11.4)."""
         return solve_upper(self.R, np.eye(len(self.beta)))
 
     @cached_property
@@ -120,7 +121,7 @@ class Point:
 
     @property
     def flattest(self) -> tuple[float, F64]:
-        """Smallest curvature and its direction, turned downhill."""
+        """Smallest curvature and its direction, turned downhill, Eq. (11.12)."""
         values, vectors = self._eigen
         along = vectors[:, 0]
         return float(values[0]), (-along if along @ self.gradient > 0 else along)
@@ -132,7 +133,10 @@ class Point:
 
     @cached_property
     def step(self) -> F64:
-        """Newton's step where the Hessian is positive definite, the scoring step elsewhere."""
+        """Newton's step where the Hessian is positive definite, else the scoring step.
+
+        Eqs. (11.1) and (11.3).
+        """
         return -self.solve(self.gradient) if self.definite else -self.gradient
 
     def solve(self, b: F64) -> F64:
@@ -195,7 +199,7 @@ class Whitened:
     def _start(self, triangle: F64) -> tuple[F64, F64 | None]:
         """Triangle that the rows are whitened with; RᵀR of the rows in it, where it is not I.
 
-        With a prior, rows of size σ/τ are put under those of the data: Eq. (2.7).
+        With a prior, rows of size σ/τ are put under those of the data: Eqs. (2.7) and (10.3).
         """
         R, p = triangle[: self.p, : self.p], self.p
         self.penalty = np.zeros(p)
@@ -240,12 +244,12 @@ class Whitened:
         return scale_columns(beta, self.exponent[-1] - self.exponent[:-1])
 
     def move(self, point: Point, step: F64) -> tuple[F64, F64]:
-        """(β, γ) a step (u, v) from a point."""
+        """(β, γ) a step (u, v) from a point, Eq. (11.4)."""
         u, v = step[: self.p], step[self.p :]
         return point.beta + point.inverse @ u, point.gamma + self.S_inverse @ v / self.root_b
 
     def apart(self, point: Point, beta: F64) -> float:
-        """Distance of coefficients from those of a point, in its standard errors, Eq. (5.1)."""
+        """Distance of coefficients from those of a point, in its standard errors, Eq. (11.4)."""
         with np.errstate(all="ignore"):
             far = norm(point.R @ (beta - point.beta))
         return float(far) if np.isfinite(far) else math.inf
@@ -275,6 +279,12 @@ class Whitened:
         size = np.abs(rows.b) + times(np.abs(rows.A), np.abs(beta))
         return np.asarray((self.p + 3) * U * size)
 
+    def _by_gamma(self, rows: Rows) -> F64:
+        """∂ log σ/∂v of each row, shape (m, q), Eq. (3.8)."""
+        if rows.Z is None:
+            return np.full((len(rows.k), 1), 1 / (self.S[0, 0] * self.root_b))
+        return whiten(self.S, rows.Z) / self.root_b
+
     def log_sigma(self, rows: Rows, gamma: F64) -> F64:
         """log σ of each row, shape (m,), or of all, shape (), scaled."""
         return (gamma[0] if rows.Z is None else rows.Z @ gamma) - self.log_unit
@@ -282,7 +292,7 @@ class Whitened:
     def at(
         self, beta: F64, gamma: F64, *, bounds: bool = True, hessian: F64 | None = None
     ) -> Point:
-        """NLL and derivatives at a point; one pass over the data.
+        """NLL and derivatives at a point, Eq. (11.4); one pass over the data.
 
         Without ``bounds``, `Point.error` is zero. With a ``hessian``, that of a point near by, it
         is taken for the one here. Either saves time. Where σᵢ spreads so far that the coordinates
@@ -317,7 +327,7 @@ class Whitened:
         farthest = (p + 3) * U * float(self._lengths @ np.append(np.abs(beta), 1.0))
         for rows in self.rows():
             A, b, k, Z = rows
-            V = np.ones((len(k), 1)) if Z is None else Z
+            V = self._by_gamma(rows)
             scale = self.log_sigma(rows, gamma)
             shrink = np.exp(-scale)
             r = b - times(A, beta)
@@ -340,7 +350,8 @@ class Whitened:
                 H[p:, p:] += gram(V, k * z * bend, V)
             if not one:
                 J += square(W, k * shrink**2)
-            near = (not one or math.isfinite(self.limit)) and bool(
+            bottomless = not one or self.likelihood.prior is not None
+            near = (bottomless or math.isfinite(self.limit)) and bool(
                 (np.abs(r) <= farthest).any() or (not one and np.max(shrink) >= 1 / farthest)
             )
             if bounds or near:
@@ -349,7 +360,8 @@ class Whitened:
                 sunk += 0.0 if one else float(k @ (reach * shrink >= 1))
             if bounds:
                 size, pulls = np.abs(W), k * np.abs(psi) * shrink
-                blur = (q + 4) * U * (1 + abs(self.log_unit) + np.abs(V) @ np.abs(gamma))
+                reached = abs(gamma[0]) if Z is None else np.abs(Z) @ np.abs(gamma)
+                blur = (q + 4) * U * (1 + abs(self.log_unit) + reached)
                 dz = k * (reach * shrink + blur * np.abs(z))
                 size_x += times_transposed(np.abs(A), pulls)
                 size_v += times_transposed(np.abs(V), k * (1 + 3 * np.abs(pull)))
@@ -374,7 +386,7 @@ class Whitened:
         # from the coordinates of the rows to those of the information
         to = np.zeros((p + q, p + q))
         to[:p, :p] = solve_upper(inner, np.eye(p))
-        to[p:, p:] = self.S_inverse / self.root_b
+        to[p:, p:] = np.eye(q)
         whole = np.append(-solve_upper(self.base, by_x, transpose=True), by_v)
         gradient = to.T @ whole
         if hessian is None:
@@ -383,7 +395,8 @@ class Whitened:
         roundings = (longest + blocks + p + 16) * U
         through = np.append(np.abs(self.inverse).T @ size_x, size_v) * roundings
         penalty = 0.5 * float(self.penalty @ (beta * beta))
-        total = logs + self.n * self.log_unit - 0.5 * self.likelihood.log_precision + penalty
+        total = logs + self.n * self.log_unit + penalty
+        total -= 0.5 * self.likelihood.log_precision + self.likelihood.log_jacobian
         return Point(
             beta=beta,
             gamma=gamma,
@@ -399,7 +412,10 @@ class Whitened:
         )
 
     def falls(self, point: Point) -> bool:
-        """Whether the NLL falls for ever from here, as σ, or that of some rows, goes to zero."""
+        """Whether the NLL falls for ever from here, as σ, or that of some rows, goes to zero.
+
+        Eqs. (8.6) and (9.9).
+        """
         return point.sunk > 0 if self.likelihood.scale_names else self.too_many(point.exact)
 
     @property
@@ -426,7 +442,7 @@ class Whitened:
     def profile(
         self, beta: F64, gamma: F64 | None = None, *, tolerance: float = 8 * U
     ) -> F64 | None:
-        """The γ that minimises the NLL at fixed β; None where there is none.
+        """The γ that minimises the NLL at fixed β, Eqs. (9.6), (11.7); None where there is none.
 
         That is where σ, or that of some rows, goes to zero. One γ is found to full precision,
         several to a millionth of a standard error.
@@ -457,10 +473,10 @@ class Whitened:
             return np.array([self._root(beta, start, tolerance)])
 
     def _root(self, beta: F64, gamma: float, tolerance: float) -> float:
-        """Where the mean of zψ(z) is one, Eq. (3.5).
+        """Where the mean of zψ(z) is one: Newton's method in its logarithm, Eq. (11.7).
 
-        The logarithm of that mean falls as γ grows, and is nearly straight where the tails of ρ
-        are a power of z: Newton's method in it, kept within a bracket.
+        That falls as γ grows, and is nearly straight where the tails of ρ are a power of z. The
+        steps are kept within a bracket.
         """
         low, high = -math.inf, math.inf
         for _ in range(200):
@@ -488,16 +504,17 @@ class Whitened:
         return gamma
 
     def _regress(self, beta: F64) -> F64:
-        """Least squares of log|r| on the scale design: its slopes are consistent."""
+        """Least squares of log|r| on the scale design: its slopes are consistent, Eq. (9.8)."""
         right = np.zeros(self.q)
         for rows, r, reach in self.residuals(beta):
             assert rows.Z is not None
             size = np.maximum(np.maximum(np.abs(r), reach), 1e-300)
-            right += rows.Z.T @ (rows.k * (np.log(size) + self.log_unit))
-        return np.asarray(self.S_inverse @ (self.S_inverse.T @ right))
+            V = whiten(self.S, rows.Z)
+            right += times_transposed(V, rows.k * (np.log(size) + self.log_unit))
+        return np.asarray(self.S_inverse @ right)
 
     def _profile_scale(self, beta: F64, gamma: F64) -> F64 | None:
-        """Newton's method in γ, of which the NLL at fixed β is a convex function.
+        """Newton's method in γ, of which the NLL at fixed β is a convex function, Eq. (9.6).
 
         It is where zψ(z) does not fall as |z| grows, as for every noise of this package.
         """
@@ -534,11 +551,11 @@ class Whitened:
             z = np.clip(r * np.exp(-scale), -HUGE, HUGE)
             psi, dpsi = self.noise.psi(z), self.noise.dpsi(z)
             value += float(rows.k @ (self.noise.rho(z) + scale))
-            gradient += rows.Z.T @ (rows.k * (1 - z * psi))
-            H += rows.Z.T @ ((rows.k * z * (psi + z * dpsi))[:, None] * rows.Z)
+            V = self._by_gamma(rows)
+            gradient += times_transposed(V, rows.k * (1 - z * psi))
+            H += gram(V, rows.k * z * (psi + z * dpsi), V)
             sunk += float(rows.k @ (reach >= np.exp(scale)))
-        to = self.S_inverse / self.root_b
-        return value, to.T @ gradient, to.T @ H @ to, sunk
+        return value, gradient, (H + H.T) / 2, sunk
 
 
 def _factor(information: F64) -> F64 | None:

@@ -23,6 +23,7 @@ from mlreg.errors import DataNeeded, InvalidInput
 from mlreg.files import plain, read, write
 from mlreg.likelihood.blocks import Block
 from mlreg.likelihood.linear import LinearLikelihood, Summary
+from mlreg.likelihood.transform import Transform, label
 from mlreg.linalg.triangle import Triangle
 
 __all__ = ["SufficientStatistics"]
@@ -80,6 +81,7 @@ class SufficientStatistics:
         frequency_weights: Any = None,
         precision_weights: Any = None,
         missing: str = "raise",
+        transform: Transform | str | None = None,
     ) -> "SufficientStatistics":
         """Add rows; the arguments are those of `mlreg.fit`.
 
@@ -87,7 +89,7 @@ class SufficientStatistics:
         ----------
         X, y
             Arrays or a dataframe and a response; or a formula and a table; or a source.
-        intercept, names, frequency_weights, precision_weights, missing
+        intercept, names, frequency_weights, precision_weights, missing, transform
             As for `mlreg.fit`.
 
         Returns
@@ -101,7 +103,7 @@ class SufficientStatistics:
             As `mlreg.fit`; columns other than those before. Nothing is added then.
         """
         weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-        source, design = source_of(X, y, intercept, names, weights, missing)
+        source, design = source_of(X, y, intercept, names, weights, missing, transform=transform)
         new = SufficientStatistics()
         new.design, carry = design, LinearLikelihood.from_source(source).summary
         self._check_same(new)
@@ -126,11 +128,13 @@ class SufficientStatistics:
         """Raise where the columns of two statistics are not the same."""
         if self.design is None or other.design is None:
             return
-        if (self.names, self.response) != (other.names, other.response):
+        here, there = (
+            (*part.names, label(part.transform, part.response)) for part in (self, other)
+        )
+        if here != there:
             raise InvalidInput(
-                f"statistics of different columns: {', '.join((*self.names, self.response))} and "
-                f"{', '.join((*other.names, other.response))}. Give both the same columns, in the "
-                "same order, by the same names"
+                f"statistics of different columns: {', '.join(here)} and {', '.join(there)}. Give "
+                "both the same columns, in the same order, by the same names"
             )
         if self._design() != other._design():
             raise InvalidInput(
@@ -151,6 +155,11 @@ class SufficientStatistics:
     def response(self) -> str:
         """Name of the response."""
         return "y" if self.design is None else self.design.response
+
+    @property
+    def transform(self) -> Transform | None:
+        """What the response was transformed by."""
+        return None if self.design is None else self.design.transform
 
     @property
     def n_rows(self) -> int:
@@ -203,7 +212,7 @@ class SufficientStatistics:
         if not wanted:
             raise InvalidInput("no column is left to fit: name one, or keep the intercept")
         keep = [self.names.index(name) for name in wanted]
-        source = _NoRows(tuple(wanted), known.n_rows, self.response)
+        source = _NoRows(tuple(wanted), known.n_rows, self.response, self.transform)
         return LinearLikelihood.from_summary(source, known.select(keep))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -236,7 +245,8 @@ def _summary(d: dict[str, Any], p: int) -> Summary:
     t = d["triangle"]
     R, first = (np.array(a, dtype=np.float64) for a in (t["R"], d["first"]))
     counts = [d["n_rows"], t["n_rows"], *t["exponent"], *d["constant"]]
-    numbers = [d["log_precision"], t["epsilon"], t["blur"]]
+    log_jacobian = d.get("log_jacobian", 0.0)  # older files know of no transform
+    numbers = [d["log_precision"], log_jacobian, t["epsilon"], t["blur"]]
     good = (
         (R.shape, len(t["exponent"]), first.shape) == ((p + 1, p + 1), p + 1, (p,))
         and all(type(count) is int for count in counts)
@@ -251,7 +261,14 @@ def _summary(d: dict[str, Any], p: int) -> Summary:
     if not good:
         raise ValueError("a part of it is missing, of another size, or not a number")
     triangle = Triangle(**{**t, "R": R, "exponent": np.array(t["exponent"], dtype=np.int64)})
-    return Summary(triangle, d["n_rows"], float(d["log_precision"]), first, tuple(d["constant"]))
+    return Summary(
+        triangle,
+        d["n_rows"],
+        float(d["log_precision"]),
+        first,
+        tuple(d["constant"]),
+        float(log_jacobian),
+    )
 
 
 class _NoRows:
@@ -259,8 +276,10 @@ class _NoRows:
 
     rereadable = False
 
-    def __init__(self, names: tuple[str, ...], n_rows: int, response: str) -> None:
-        self.names, self.response = names, response
+    def __init__(
+        self, names: tuple[str, ...], n_rows: int, response: str, transform: Transform | None
+    ) -> None:
+        self.names, self.response, self.transform = names, response, transform
         self.n_rows: int | None = n_rows
 
     def blocks(

@@ -120,7 +120,7 @@ def test_json_has_no_nan(capsys):
         (["fit", "longley", "y ~ x7"], "x7"),
         (["fit", "longley", "y ~ x1 +"], "formula"),
         (["fit", "longley", "y ~ x1 + I(2*x1)"], "linearly dependent"),
-        (["fit", "longley", "--optimizer", "newton"], "invalid choice"),
+        (["fit", "longley", "--optimizer", "quasi-newton"], "invalid choice"),
         (["fit", "longley", "--optimizer", "sgd"], "needs --learning-rate"),
         (["fit", "longley", "--epochs", "3"], "--epochs belongs to --optimizer sgd"),
         (["fit", "longley", "--optimizer", "sgd", "--method", "x"], "belongs to --optimizer scipy"),

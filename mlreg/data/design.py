@@ -1,19 +1,20 @@
 """What a fit remembers of its design, so as to build rows of it from new data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.arrays import Array, is_series, matrix_of
+from mlreg.data.arrays import Array, as_vector, is_series, matrix_of
 from mlreg.data.columns import as_number
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.table import Table, as_table, is_tabular, raw_array, suggest
 from mlreg.errors import InvalidInput
+from mlreg.likelihood.transform import Transform, as_transform
 
-__all__ = ["ArrayDesign", "Design", "design_from_dict"]
+__all__ = ["ArrayDesign", "Design", "design_from_dict", "responses"]
 
 F64 = NDArray[np.float64]
 
@@ -29,6 +30,10 @@ class Design(Protocol):
         Whether the first column is the intercept.
     response : str
         Name of the response.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     @property
@@ -41,6 +46,14 @@ class Design(Protocol):
 
     @property
     def response(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def scale(self) -> "Design | None":  # noqa: D102
+        ...
+
+    @property
+    def transform(self) -> Transform | None:  # noqa: D102
         ...
 
     def matrix(self, X_new: Any) -> F64:
@@ -64,11 +77,17 @@ class ArrayDesign:
         Whether there is a column of ones before the others.
     response : str
         Name of the response.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     names: tuple[str, ...]
     intercept: bool
     response: str = "y"
+    scale: Any = None
+    transform: Transform | None = None
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design matrix for new data, the intercept as a column of ones, Eq. (6.2).
@@ -118,6 +137,8 @@ class ArrayDesign:
             "names": list(self.names),
             "intercept": self.intercept,
             "response": self.response,
+            "scale": None if self.scale is None else self.scale.to_dict(),
+            "transform": None if self.transform is None else self.transform.name,
         }
 
 
@@ -152,6 +173,45 @@ def refuse_nonfinite(a: Array, names: tuple[str, ...]) -> None:
         )
 
 
+def _scale_from_dict(d: Mapping[str, Any]) -> Any:
+    return None if d.get("scale") is None else design_from_dict(d["scale"])
+
+
+def responses(design: Design, data: Any, n: int) -> F64:
+    """Responses of new data, before any transform, shape (n,).
+
+    Parameters
+    ----------
+    design : Design
+        Of the fit.
+    data : (X, y) or table
+        Where the response is y, or the column or expression of the fit.
+    n : int
+        Number of rows.
+
+    Raises
+    ------
+    InvalidInput
+        Without the response, or where it is NaN or infinite.
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        y = as_vector(data[1], "y of the data", n)
+    elif not is_tabular(data):
+        raise InvalidInput(
+            f"the data must be (X, y) or a table with the response {design.response!r}, not "
+            f"{type(data).__name__}"
+        )
+    else:
+        table = as_table(data)
+        if isinstance(design, FormulaDesign):
+            y = design.response_values(table)
+        else:
+            y = as_number(table.column(design.response), f"column {design.response!r}")
+    y = np.asarray(y, dtype=np.float64)
+    refuse_nonfinite(y[:, None], (design.response,))
+    return y
+
+
 def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     """Restore a design from its `to_dict`.
 
@@ -163,9 +223,11 @@ def design_from_dict(d: Mapping[str, Any]) -> ArrayDesign | FormulaDesign:
     kind = d.get("kind")
     try:
         if kind == "array":
-            return ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
+            design = ArrayDesign(tuple(d["names"]), bool(d["intercept"]), str(d["response"]))
+            transform = as_transform(d.get("transform"))
+            return replace(design, scale=_scale_from_dict(d), transform=transform)
         if kind == "formula":
-            return FormulaDesign.from_dict(d)
+            return replace(FormulaDesign.from_dict(d), scale=_scale_from_dict(d))
     except (KeyError, TypeError) as error:
         raise InvalidInput(f"the saved design is damaged: {error!r}") from error
     raise InvalidInput(

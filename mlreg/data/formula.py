@@ -17,6 +17,7 @@ from mlreg.data.names import Parsed, bare_columns, columns_of, parse, reads_othe
 from mlreg.data.state import decode, encode
 from mlreg.data.table import Table, as_table
 from mlreg.errors import InvalidInput, InvalidType
+from mlreg.likelihood.transform import Transform, as_transform, refuse_outside
 
 __all__ = [
     "FormulaDesign",
@@ -44,7 +45,7 @@ class FormulaDesign:
     intercept : bool
         Whether the formula has an intercept.
     response : str
-        The left-hand side.
+        The left-hand side, without its transform.
     columns : dict
         For each column of the table that the right-hand side uses: the levels
         of a category, in order, or None for a number.
@@ -53,6 +54,10 @@ class FormulaDesign:
     row_bound : tuple of str
         Columns of the design that are no function of their own row alone,
         such as ``x - np.mean(x)``; they cannot be built for new data.
+    scale : Design or None
+        The design of the scale of the noise, where it differs from row to row.
+    transform : Transform or None
+        Of the response: the model is linear in ``transform.forward(response)``.
     """
 
     formula: str
@@ -63,6 +68,8 @@ class FormulaDesign:
     transforms: dict[str, Any]
     encoders: dict[str, Any]
     row_bound: tuple[str, ...] = ()
+    scale: Any = None
+    transform: Transform | None = None
 
     def matrix(self, X_new: Any) -> F64:
         """Rows of the design matrix for new data; the response is not needed.
@@ -116,6 +123,17 @@ class FormulaDesign:
             )
         return made.matrix
 
+    def response_values(self, table: Table) -> F64:
+        """The left-hand side for new data, before any transform, shape (m,)."""
+        parsed = parse(self.formula, self.columns)
+        used = columns_of(parsed.response, list(table.columns), self.formula)
+        gaps = rows_with_gaps(table, used)
+        if gaps:
+            raise InvalidInput(
+                f"missing values in the new data: {describe_gaps(gaps)}; mend or remove those rows"
+            )
+        return response_of(parsed, frame_of(table, dict.fromkeys(used)), self.formula)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types of JSON.
 
@@ -135,6 +153,8 @@ class FormulaDesign:
             "transforms": encode(self.transforms, what),
             "encoders": encode(self.encoders, what),
             "row_bound": list(self.row_bound),
+            "scale": None if self.scale is None else self.scale.to_dict(),
+            "transform": None if self.transform is None else self.transform.name,
         }
 
     @classmethod
@@ -149,6 +169,7 @@ class FormulaDesign:
             transforms=decode(d["transforms"]),
             encoders=decode(d["encoders"]),
             row_bound=tuple(d["row_bound"]),
+            transform=as_transform(d.get("transform")),
         )
 
 
@@ -173,6 +194,7 @@ def fit_formula(
     design : FormulaDesign
     X : array, shape (m, p)
     y : array, shape (m,)
+        The response, not yet transformed.
 
     Raises
     ------
@@ -195,6 +217,8 @@ def fit_formula(
     response = str(parsed.response[0])
     y = response_of(parsed, frame, formula)
     refuse_nonfinite(y[:, None], (response,), rows)
+    if parsed.transform is not None:
+        refuse_outside(parsed.transform, y, response, rows)
     made = evaluate(parsed.terms, frame, formula, {}, {})
     refuse_nonfinite(made.matrix, made.names, rows)
     design = FormulaDesign(
@@ -205,6 +229,7 @@ def fit_formula(
         columns={name: both[name] for name in used},
         transforms=made.transforms,
         encoders=made.encoders,
+        transform=parsed.transform,
     )
     if reads_other_rows(parsed.terms):
         bound = _row_bound(design, frame, made.matrix)
@@ -337,7 +362,7 @@ def _codes(column: Column, levels: tuple[Any, ...], name: str) -> NDArray[np.int
 
 
 def response_of(parsed: Parsed, frame: Any, formula: str) -> F64:
-    """Evaluate the left-hand side, shape (m,)."""
+    """Evaluate the left-hand side but for its transform, shape (m,)."""
     made = evaluate(parsed.response, frame, formula, {}, {})
     name = str(parsed.response[0])
     if made.categorical:

@@ -202,4 +202,5 @@ def design_from_levels(
         },
         transforms={},
         encoders=made.encoders,
+        transform=parsed.transform,
     )

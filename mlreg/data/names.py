@@ -10,6 +10,7 @@ import numpy as np
 
 from mlreg.data.table import suggest
 from mlreg.errors import InvalidInput, InvalidType, MissingDependency
+from mlreg.likelihood.transform import TRANSFORMS, Transform, as_transform
 
 __all__ = [
     "Parsed",
@@ -37,13 +38,19 @@ class Parsed:
         The one term on the left.
     terms : formulaic.SimpleFormula
         The terms on the right, in order; the intercept is the term ``1``.
+    transform : Transform or None
+        What the response is transformed by, before the model: of ``log(y)`` the response is
+        ``y``.
     """
 
     response: Any
     terms: Any
+    transform: Transform | None = None
 
 
-def parse(formula: str, available: Iterable[str]) -> Parsed:
+def parse(
+    formula: str, available: Iterable[str], transform: Transform | str | None = None
+) -> Parsed:
     """Take a formula apart.
 
     Parameters
@@ -52,11 +59,13 @@ def parse(formula: str, available: Iterable[str]) -> Parsed:
         Such as ``"y ~ x1 + C(group)"``.
     available : iterable of str
         Columns that a ``.`` on the right stands for, those of the left excepted.
+    transform : str or Transform, optional
+        Of the response, where the formula does not say it itself.
 
     Raises
     ------
     InvalidInput
-        If it is no formula, or has no response or several.
+        If it is no formula, has no response or several, or transforms it a second time.
     MissingDependency
         Without formulaic.
     """
@@ -83,7 +92,19 @@ def parse(formula: str, available: Iterable[str]) -> Parsed:
             f"formula {formula!r} has {len(left)} responses: fit one at a time"
             ", and write I(a + b) for a sum"
         )
-    return Parsed(left, right)
+    given, found = as_transform(transform), _transformed_column(left[0])
+    if found is None:
+        return Parsed(left, right, given)
+    if given is not None:
+        raise InvalidInput(
+            f"formula {formula!r} transforms its response already: leave out transform=, or "
+            "write the column alone"
+        )
+    from formulaic.parser.types import Factor, Term
+
+    name, column = found
+    bare = SimpleFormula([Term([Factor(column, eval_method="lookup")])])
+    return Parsed(bare, right, TRANSFORMS[name])
 
 
 def require_formulaic() -> None:
@@ -247,6 +268,32 @@ def _calls(node: ast.Call, name: str) -> bool:
 def _column(node: ast.expr, quoted: dict[str, str]) -> str | None:
     """The column that an expression is, by its bare name; None where it is more than that."""
     return quoted.get(node.id, node.id) if isinstance(node, ast.Name) else None
+
+
+def _transformed_column(term: Any) -> tuple[str, str] | None:
+    """Name of the transform and column where a term is ``log(column)`` or a like; else None."""
+    from formulaic.transforms import TRANSFORMS as known
+
+    kinds = [factor.eval_method.value for factor in term.factors]
+    if kinds != ["python"]:
+        return None
+    try:
+        tree, quoted = _tree(term.factors[0].expr)
+    except SyntaxError:
+        return None
+    call = getattr(tree, "body", None)
+    if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        return None
+    function = None
+    if isinstance(call.func, ast.Name):
+        function = known.get(call.func.id)
+    elif isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "np":
+        function = getattr(np, call.func.attr, None)
+    column = _column(call.args[0], quoted)
+    if column is None or not isinstance(function, np.ufunc):
+        return None
+    name = function.__name__  # np.asinh is np.arcsinh
+    return (name, column) if name in TRANSFORMS else None
 
 
 def _expressions(terms: Any) -> list[tuple[str, bool]]:

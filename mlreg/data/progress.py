@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from mlreg.likelihood.blocks import Block, Source
+from mlreg.likelihood.transform import Transform
 
 __all__ = ["Bar", "WatchedSource", "shown"]
 
@@ -87,6 +88,8 @@ class WatchedSource:
         self.source = source
         self.names, self.rereadable = source.names, source.rereadable
         self.n_rows = source.n_rows
+        self.scale_names: tuple[str, ...] = tuple(getattr(source, "scale_names", ()))
+        self.transform: Transform | None = getattr(source, "transform", None)
         self.passes = 0
         self._total: int | None = getattr(source, "rows_in_all", source.n_rows)
         if hasattr(source, "sample"):

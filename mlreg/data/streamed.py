@@ -28,6 +28,7 @@ from mlreg.data.progress import Bar, shown
 from mlreg.data.rechunk import coalesce, rechunk, shuffle
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import Block, PiecedBlock, check_weights, surely_finite
+from mlreg.likelihood.transform import Transform, refuse_outside
 from mlreg.linalg.pieces import Pieces
 
 __all__ = ["StreamedSource"]
@@ -47,6 +48,8 @@ class StreamedSource:
         Where the rows come from.
     formula, frequency_weights, precision_weights, missing, progress
         As for `read`.
+    transform : str or Transform, optional
+        Of the response; a formula says it itself by ``log(y) ~ x``.
 
     Attributes
     ----------
@@ -63,6 +66,8 @@ class StreamedSource:
         Rows that the last complete pass left out for missing values.
     rows_in_all : int or None
         Rows of the table, with those that are left out.
+    transform : Transform or None
+        What the responses of the blocks have been transformed by.
     checked : bool
         True: its blocks are finite, and weights are weights.
     """
@@ -78,6 +83,7 @@ class StreamedSource:
         precision_weights: str | None = None,
         missing: str = "raise",
         progress: bool | None = None,
+        transform: Transform | str | None = None,
     ) -> None:
         if missing not in ("raise", "drop"):
             raise InvalidInput(f"missing must be one of 'raise', 'drop'; it is {missing!r}")
@@ -85,7 +91,8 @@ class StreamedSource:
         self._weights = _weight_columns(table, frequency_weights, precision_weights)
         spoken_for = set(self._weights.values())
         # A dot in the formula stands for every column but the weights.
-        parsed = parse(formula, [name for name in table.names if name not in spoken_for])
+        parsed = parse(formula, [n for n in table.names if n not in spoken_for], transform)
+        self.transform = parsed.transform
         left = columns_of(parsed.response, table.names, formula)
         right = columns_of(parsed.terms, table.names, formula)
         self._used = list(dict.fromkeys([*left, *right]))
@@ -196,7 +203,15 @@ class StreamedSource:
             X, y = design.rows(frame), response_of(self._parsed, frame, design.formula)
             refuse_nonfinite(y[:, None], (design.response,), kept + rows.first)
             refuse_nonfinite(X, design.names, kept + rows.first)
-        return Block(X, y, **weights), gaps
+        return Block(X, self._transformed(y, rows, kept), **weights), gaps
+
+    def _transformed(self, y: F64, rows: Rows, at: NDArray[np.intp] | None = None) -> F64:
+        """The responses of a batch, or of its rows ``at``, transformed."""
+        if self.transform is None:
+            return y
+        with _in(rows):
+            refuse_outside(self.transform, y, self.design.response, at, rows.first)
+        return np.asarray(self.transform.forward(y))
 
     def _fast_columns(self) -> list[str]:
         """Columns of X and y, where the formula is a sum of columns of numbers; else none."""
@@ -211,17 +226,23 @@ class StreamedSource:
         """A sum of columns: they are taken as they are, and nothing else is done."""
         numbers = (_number(rows.batch.column(name), name) for name in self._plain)
         columns = [column.astype(np.float64, copy=False) for column in numbers]
-        pieces = Pieces([*([1.0] * self.design.intercept), *columns])
+        ones = [1.0] * self.design.intercept
         if not self._weights and all(map(surely_finite, columns)):
-            return PiecedBlock(pieces), 0
+            y = self._transformed(columns.pop(), rows)
+            return PiecedBlock(Pieces([*ones, *columns, y])), 0
         keep, weights = self._weighted(rows)
-        values, weights = pieces.array[keep], {k: w[keep] for k, w in weights.items()}
+        values = Pieces([*ones, *columns]).array[keep]
+        at, weights = np.flatnonzero(keep), {k: w[keep] for k, w in weights.items()}
         gaps = 0
         if not surely_finite(values):
-            whole = self._complete(values, rows, np.flatnonzero(keep))
+            whole = self._complete(values, rows, at)
             gaps = len(values) - int(whole.sum())
-            values, weights = values[whole], {k: w[whole] for k, w in weights.items()}
-        return Block(values[:, :-1], values[:, -1], **weights), gaps
+            values, at, weights = (
+                values[whole],
+                at[whole],
+                {k: w[whole] for k, w in weights.items()},
+            )
+        return Block(values[:, :-1], self._transformed(values[:, -1], rows, at), **weights), gaps
 
     def _complete(self, values: F64, rows: Rows, at: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Rows without NaN; infinity is an error, and NaN too unless it is to be dropped."""

@@ -1,14 +1,15 @@
-"""t values, p values and confidence intervals of the Gaussian model.
+"""t values, p values and confidence intervals.
 
-(β̂ⱼ − βⱼ)/seⱼ follows Student's t with n − p degrees of freedom, exactly, at
-any n (Eq. (2.5)).
+Under Gaussian noise (β̂ⱼ − βⱼ)/seⱼ follows Student's t with n − p degrees of freedom, exactly, at
+any n (Eq. (2.5)). Under other noise it is normal as n grows: infinitely many degrees of freedom.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc, stdtr, stdtrit
+from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from mlreg.errors import InvalidInput
 
@@ -47,19 +48,23 @@ def f_test(explained: float, residual: float, df_model: int, df_resid: int) -> F
     return FTest(float(statistic), df_model, df_resid, p_value)
 
 
-def t_p_values(t: F64, df: int) -> F64:
-    """Two-sided p values, P(|T| ≥ |t|)."""
+def t_p_values(t: F64, df: float) -> F64:
+    """Two-sided p values, P(|T| ≥ |t|); of a normal T where df is infinite."""
+    if df == math.inf:
+        return np.asarray(2 * ndtr(-np.abs(t)))
     return np.asarray(2 * stdtr(df, -np.abs(t)))
 
 
-def t_quantile(level: float, df: int) -> float:
+def t_quantile(level: float, df: float) -> float:
     """Half-width of the central interval of probability ``level``, in standard errors."""
     if not (isinstance(level, (int, float, np.floating)) and 0 < level < 1):
         raise InvalidInput(f"level must be between 0 and 1, such as 0.95; not {level!r}")
+    if df == math.inf:
+        return float(-ndtri((1 - level) / 2))
     return float(-stdtrit(df, (1 - level) / 2)) if df > 0 else np.nan
 
 
-def t_interval(estimate: F64, std_error: F64, level: float, df: int) -> F64:
+def t_interval(estimate: F64, std_error: F64, level: float, df: float) -> F64:
     """Lower and upper limits, shape (p, 2)."""
     half = t_quantile(level, df) * std_error
     return np.column_stack([estimate - half, estimate + half])

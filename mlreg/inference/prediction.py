@@ -1,13 +1,16 @@
 """Predictions and their intervals."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.linalg.triangle import Triangle, scale_columns, solve_upper
+from mlreg.inference.convolution import convolved_quantile
+from mlreg.likelihood.noise import Noise
+from mlreg.linalg.triangle import scale_columns, solve_upper
 
-__all__ = ["Prediction", "leverage_root"]
+__all__ = ["Prediction", "leverage_root", "new_observation"]
 
 F64 = NDArray[np.float64]
 
@@ -19,28 +22,54 @@ class Prediction:
     Attributes
     ----------
     mean : ndarray, shape (m,)
-        Xβ̂, in the units of the response.
+        Xβ̂, in the units of the response; of a transformed response what was asked for, its
+        median or its mean.
     lower, upper : ndarray, shape (m,)
-        Limits, of the mean or of a new observation, as asked for.
+        Limits, of the mean (or that median) or of a new observation, as asked for.
+    kind : "exact" or "asymptotic"
+        Whether they cover with the probability that was asked for at any number of rows, as those
+        of Gaussian noise of one scale do, or as it grows. Asymptotic limits of a new observation
+        know of the error of its location, which is taken to be normal, and not of that of σ.
     """
 
     mean: F64
     lower: F64
     upper: F64
+    kind: Literal["exact", "asymptotic"]
 
 
-def leverage_root(triangle: Triangle, X: F64) -> F64:
-    """Standard error of each row's mean in units of σ: ‖R⁻ᵀx‖, Eq. (5.2), shape (m,).
+def new_observation(noise: Noise, level: float, error: F64, sigma: F64) -> F64:
+    """Half-width of the asymptotic interval for a new observation, shape (m,), in units of y.
 
     Parameters
     ----------
-    triangle : Triangle
-        Of [X y], from which the design's part is taken.
+    noise : Noise
+        Symmetric.
+    level : float
+        Probability.
+    error, sigma : ndarray, shape (m,)
+        Standard error of each row's location, and scale of its noise.
+    """
+    with np.errstate(all="ignore"):  # a σ of zero has no standard error either
+        return np.asarray(-convolved_quantile(noise, (1 - level) / 2, error / sigma) * sigma)
+
+
+def leverage_root(R: F64, exponent: NDArray[np.int64], X: F64) -> F64:
+    """‖R⁻ᵀx‖ of each row, Eq. (5.2), shape (m,).
+
+    With R the triangle of the design that is the standard error of the row's mean in units of
+    σ; with that of the information, in units of the response.
+
+    Parameters
+    ----------
+    R : ndarray, shape (p, p)
+        Upper triangle, its columns scaled.
+    exponent : ndarray of int, shape (p,)
+        Binary exponents that were taken out of them.
     X : ndarray, shape (m, p)
         New rows of the design.
     """
-    scaled = scale_columns(X, -triangle.exponent[:-1])
-    whitened = solve_upper(triangle.R[:-1, :-1], scaled.T, transpose=True)
+    whitened = solve_upper(R, scale_columns(X, -exponent).T, transpose=True)
     largest = np.abs(whitened).max(axis=0, initial=0.0)  # taken out: a square could overflow
     unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     with np.errstate(over="ignore"):

@@ -4,63 +4,124 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.likelihood.transform import label
 
 if TYPE_CHECKING:  # the fit calls this module, not the other way round
     from mlreg.estimate import Fit
 
 __all__ = ["summary"]
 
+F64 = NDArray[np.float64]
+
 DIGITS = 10
 
 
 def summary(fit: "Fit", level: float) -> str:
     """Text table of the coefficients, the fit statistics and the certificate."""
-    low, high = (f"{100 * q:.4g} %" for q in ((1 - level) / 2, (1 + level) / 2))
-    header = ("", "estimate", "std. error", "t value", "p value", low, high)
-    numbers = zip(
-        fit.params, fit.std_errors, fit.t_values, fit.p_values, *fit.conf_int(level).T, strict=True
+    table = _coefficients(fit, level)
+    rule = "-" * max(len(table[0]), 60)
+    weighted = "" if fit.R.n_rows == fit.n_rows else f" in {fit.R.n_rows} weighted rows"
+    model = "Gaussian linear model" if fit.exact else "Linear model"
+    what = (
+        f"{model} of {label(fit.design.transform, fit.design.response)}, fitted by {fit.optimizer}"
     )
+    if fit.design.transform is not None:
+        what += f"; the likelihood is that of {fit.design.response}, by the Jacobian"
+    counts = f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients"
+    lines = [what, f"{counts}, {fit.df_resid} residual degrees of freedom"]
+    if not fit.exact:
+        lines = [what, f"noise: {fit.noise}", counts]
+    if fit.prior is not None:
+        lines += _prior(fit)
+    lines += [str(fit.status), rule, *table, rule]
+    lines += _least_squares(fit) if fit.exact else _scale(fit, level)
+    likelihood = f"log-likelihood: {_full(fit.log_likelihood)}"
+    if fit.prior is None:
+        likelihood += f"    AIC: {_full(fit.aic)}    BIC: {_full(fit.bic)}"
+    lines.append(likelihood)
+    if not fit.exact:
+        errors = "posterior standard deviations" if fit.prior else "standard errors"
+        lines.append(f"{errors} by the expected information, normal quantiles: as n grows")
+    if fit.n_missing:
+        lines.append(f"left out for missing values: {fit.n_missing} rows")
+    if fit.rank_report.dependent:
+        lines.append(f"left out as dependent: {fit.rank_report.describe(fit.names)}")
+    return "\n".join([*lines, rule, str(fit.certificate)])
+
+
+def _coefficients(fit: "Fit", level: float) -> list[str]:
+    """A row for each coefficient."""
+    low, high = (f"{100 * q:.4g} %" for q in ((1 - level) / 2, (1 + level) / 2))
+    limits = fit.conf_int(level)
+    if fit.prior is not None:
+        header: tuple[str, ...] = ("", "mode", "posterior sd", low, high)
+        return _estimates(header, fit.names, fit.params, fit.std_errors, *limits.T)
+    value = "t value" if fit.exact else "z value"
+    header = ("", "estimate", "std. error", value, "p value", low, high)
+    numbers = zip(fit.params, fit.std_errors, fit.t_values, fit.p_values, *limits.T, strict=True)
     rows = [
         (name, _full(b), _full(se), f"{t:.4g}", _p(p), f"{lo:.6g}", f"{hi:.6g}")
         for name, (b, se, t, p, lo, hi) in zip(fit.names, numbers, strict=True)
     ]
-    table = _align([header, *rows])
-    width = max(len(table[0]), 60)
-    rule = "-" * width
+    return _align([header, *rows])
+
+
+def _prior(fit: "Fit") -> list[str]:
+    """What the prior is, and amounts to."""
+    assert fit.prior is not None
+    kept = [fit.names[j] for j in fit.rank_report.kept]
+    but = "" if fit.constant is None else f" but {kept[fit.constant]}"
+    lines = [
+        f"mode of the posterior (MAP), not the MLE; prior: N(0, {fit.prior.sd:g}^2) for each "
+        f"coefficient{but}",
+    ]
+    if not fit.scale_names and math.isfinite(fit.effective_df):
+        lines.append(
+            f"ridge penalty {_full(fit.ridge)}, on the average loss a weight decay of "
+            f"{_full(fit.ridge / fit.n_rows)}; "
+            f"effective coefficients: {fit.effective_df:.4g} of {fit.rank}"
+        )
+    return lines
+
+
+def _scale(fit: "Fit", level: float) -> list[str]:
+    """The scale of the noise, where it is not that of least squares."""
+    if not fit.scale_names:
+        low, high = np.exp(fit.scale_conf_int(level)[0])
+        return [
+            f"sigma: {_full(fit.sigma)}    {100 * level:.4g} % interval: {low:.6g} to {high:.6g}"
+        ]
+    header = ("log sigma", "estimate", "std. error", "from", "to")
+    errors, limits = fit.scale_std_errors, fit.scale_conf_int(level)
+    return _estimates(header, fit.scale_names, fit.scale_params, errors, *limits.T)
+
+
+def _estimates(header: tuple[str, ...], names: tuple[str, ...], *columns: F64) -> list[str]:
+    """Names, estimates in full, and other numbers to six digits."""
+    rows = zip(names, *columns, strict=True)
+    return _align([header, *((r[0], _full(r[1]), *(f"{x:.6g}" for x in r[2:])) for r in rows)])
+
+
+def _least_squares(fit: "Fit") -> list[str]:
+    """What only Gaussian noise of one scale has."""
     test = fit.f_test
     centred = "" if fit.constant is not None else " (about zero: there is no constant column)"
     if fit.constant and fit.constant > 0:
         kept = [fit.names[j] for j in fit.rank_report.kept]
         centred = f" (centred: {kept[fit.constant]} is constant)"
-    weighted = "" if fit.R.n_rows == fit.n_rows else f" in {fit.R.n_rows} weighted rows"
     lines = [
-        f"Gaussian linear model of {fit.design.response}, fitted by {fit.optimizer}",
-        f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients, "
-        f"{fit.df_resid} residual degrees of freedom",
-        str(fit.status),
-        rule,
-        *table,
-        rule,
         f"sigma (MLE, over n): {_full(fit.sigma)}    "
         f"residual standard error (over n - p): {_full(fit.residual_std_error)}",
         f"R-squared: {_full(fit.r_squared)}    adjusted: {_full(fit.r_squared_adj)}{centred}",
-        *(
-            [
-                f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid} degrees of "
-                f"freedom, p value {_p(test.p_value)}"
-            ]
-            if test.df_model and not math.isnan(test.statistic)
-            else []
-        ),
-        f"log-likelihood: {_full(fit.log_likelihood)}    AIC: {_full(fit.aic)}    "
-        f"BIC: {_full(fit.bic)}",
     ]
-    if fit.n_missing:
-        lines.append(f"left out for missing values: {fit.n_missing} rows")
-    if fit.rank_report.dependent:
-        lines.append(f"left out as dependent: {fit.rank_report.describe(fit.names)}")
-    lines += [rule, str(fit.certificate)]
-    return "\n".join(lines)
+    if test.df_model and not math.isnan(test.statistic):
+        lines.append(
+            f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid} degrees of "
+            f"freedom, p value {_p(test.p_value)}"
+        )
+    return lines
 
 
 def _full(value: float) -> str:

@@ -16,6 +16,7 @@ from array_api_compat import array_namespace, device, is_numpy_array
 from scipy.linalg import blas
 
 from mlreg.errors import InvalidInput
+from mlreg.likelihood.transform import Transform, as_transform, refuse_outside
 from mlreg.linalg.pieces import Pieces
 
 __all__ = [
@@ -107,7 +108,7 @@ class Block:
     X : array, shape (m, p)
         Rows of the design matrix, float64.
     y : array, shape (m,)
-        Responses, float64.
+        Responses, float64; those of a source with a transform g are g(y) already.
     frequency : array, shape (m,), optional
         Whole numbers: the row stands for that many equal rows.
     precision : array, shape (m,), optional
@@ -173,6 +174,9 @@ class Source(Protocol):
     A source that says ``checked = True`` is trusted: its blocks are float64 and
     finite, its weights positive, and its arrays are not overwritten later. Others are looked at
     and copied, block by block.
+
+    A source may have the attribute ``transform``, see `mlreg.likelihood.transform`: the
+    likelihood is then that of the response before it, with the Jacobian.
     """
 
     names: tuple[str, ...]
@@ -212,6 +216,9 @@ class ArraySource:
         Name of the response, for messages.
     left_out : int
         How many rows were left out for missing values, for the record.
+    transform : str or Transform, optional
+        Such as "log": y is on the response's own scale, and is transformed here, into a copy of
+        it. See `mlreg.likelihood.transform`.
     check : bool
         Whether NaN and infinities are looked for at once; else while the rows are first read,
         which saves reading them twice.
@@ -220,7 +227,7 @@ class ArraySource:
     ------
     InvalidInput
         Wrong shapes, no rows, NaN or infinities, negative or fractional
-        weights, or two columns of one name.
+        weights, two columns of one name, or a response that has no transform.
     """
 
     def __init__(
@@ -237,6 +244,7 @@ class ArraySource:
         rows: Any = None,
         response: str = "y",
         left_out: int = 0,
+        transform: Transform | str | None = None,
         check: bool = True,
     ) -> None:
         X, y = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in (X, y))
@@ -270,6 +278,11 @@ class ArraySource:
         self._weights = {"frequency": frequency, "precision": precision}
         self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
         self._check_weights()
+        self.transform = as_transform(transform)
+        if self.transform is not None:
+            used = y if self._rows is None else self._take(y, self._rows)
+            refuse_outside(self.transform, used, response, self._rows)
+            self._y = self.transform.forward(y)
         self._finite = False
         if check:
             self._check_finite()
@@ -355,6 +368,10 @@ class ArraySource:
                 + ("; missing='drop' leaves out rows with NaN" if nans else "")
             )
 
+    def _take(self, a: Array, rows: Any) -> Array:
+        xp = self._xp
+        return xp.take(a, xp.asarray(rows, device=device(a)), axis=0)
+
     def _block(self, rows: Any) -> Block:
         if is_numpy_array(self._X) and is_numpy_array(self._y):
             own, response = as_float(np, self._X[rows]), as_float(np, self._y[rows])
@@ -368,10 +385,7 @@ class ArraySource:
         def pick(a: Array | None) -> Array | None:
             if a is None:
                 return None
-            if isinstance(rows, slice):
-                return as_float(xp, a[rows, ...])
-            index = xp.asarray(rows, device=device(a))
-            return as_float(xp, xp.take(a, index, axis=0))
+            return as_float(xp, a[rows, ...] if isinstance(rows, slice) else self._take(a, rows))
 
         X: Array = pick(self._X)
         y: Array = pick(self._y)

@@ -2,8 +2,8 @@
 
 A noise knows the density of z = (y − Xβ)/σ and two derivatives; the chain rule
 to θ = (β, γ) is here and nowhere else. γ is log σ; or, with a scale design Z, the
-coefficients of log σᵢ = zᵢᵀγ, which differs from row to row. A row of precision w has the
-scale σ/√w; a row of frequency k counts k times.
+coefficients of log σᵢ = ζᵢᵀγ, which differs from row to row, Eq. (9.1). A row of precision w has
+the scale σ/√w; a row of frequency k counts k times.
 """
 
 import math
@@ -28,6 +28,7 @@ from mlreg.likelihood.blocks import (
 )
 from mlreg.likelihood.noise import Gaussian, Noise
 from mlreg.likelihood.prior import NormalPrior
+from mlreg.likelihood.transform import as_transform
 from mlreg.likelihood.wrapped import CheckedSource, SelectedSource
 from mlreg.linalg.fold import fold
 from mlreg.linalg.pieces import Pieces
@@ -56,6 +57,8 @@ class Summary:
         The first row of X.
     constant : tuple of int
         Columns of X that are the same number in every row.
+    log_jacobian : float
+        Sum of log g'(y) over the observations, where y was transformed by g.
     """
 
     triangle: Triangle
@@ -63,6 +66,7 @@ class Summary:
     log_precision: float
     first: F64
     constant: tuple[int, ...]
+    log_jacobian: float = 0.0
 
     def __add__(self, other: "Summary") -> "Summary":
         """Of the rows of both, Eq. (2.7)."""
@@ -73,6 +77,7 @@ class Summary:
             self.log_precision + other.log_precision,
             self.first,
             tuple(j for j in both if self.first[j] == other.first[j]),
+            self.log_jacobian + other.log_jacobian,
         )
 
     def select(self, keep: Sequence[int]) -> "Summary":
@@ -84,7 +89,7 @@ class Summary:
 
 
 class LinearLikelihood:
-    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = zᵢᵀγ.
+    """Likelihood of a linear model, a function of θ = (β, γ), where γ = log σ or log σᵢ = ζᵢᵀγ.
 
     Parameters
     ----------
@@ -95,15 +100,18 @@ class LinearLikelihood:
     noise : Noise
         Density of the standardised residual.
     scale : array, shape (n, q), optional
-        Scale design Z as given; without it the scale is the same in every row, and q = 1.
+        Scale design Z as given, Eq. (9.1); without it σ is the same in every row, and q = 1.
     prior : NormalPrior, optional
         What is believed of the coefficients beforehand. It is no part of `nll`; optimizers add
         it, and find the mode of the posterior.
 
     Notes
     -----
-    Sums over rows run in the arrays' own namespace, block by block; what comes
-    back is a float or a NumPy array. `reads` counts the passes over the data.
+    Sums over rows, Eq. (1.5), run in the arrays' own namespace, block by block; what
+    comes back is a float or a NumPy array. `reads` counts the passes over the data.
+
+    Where the source has a ``transform`` g, the model is one of g(y), and the NLL one of y: that of
+    g(y) less the sum of log g'(y). Gradient, Hessian and information are not changed by it.
 
     Examples
     --------
@@ -152,6 +160,7 @@ class LinearLikelihood:
         self.source = source if trusted else CheckedSource(source)
         self.noise: Noise = Gaussian() if noise is None else noise
         self.prior = prior
+        self.transform = as_transform(getattr(self.source, "transform", None))
         self.reads = 0
         self.memo: dict[str, Any] = {}  # what others have found out about it
 
@@ -178,7 +187,7 @@ class LinearLikelihood:
 
     @cached_property
     def prior_precision(self) -> F64:
-        """1/τ² of each coefficient, shape (p,); zero where there is no prior."""
+        """1/τ² of each coefficient, shape (p,), Eq. (10.1); zero where there is no prior."""
         if self.prior is None:
             return np.zeros(self.n_params)
         precision = np.full(self.n_params, self.prior.sd**-2.0)
@@ -196,6 +205,11 @@ class LinearLikelihood:
     def log_precision(self) -> float:
         """Σ log w over the observations: minus twice what it adds to the NLL, Eq. (1.5)."""
         return self.summary.log_precision
+
+    @property
+    def log_jacobian(self) -> float:
+        """Sum of log g'(y) over the observations, Eq. (9.11): minus what g adds to the NLL."""
+        return self.summary.log_jacobian
 
     @property
     def triangle(self) -> Triangle:
@@ -233,7 +247,7 @@ class LinearLikelihood:
     @cached_property
     def summary(self) -> Summary:
         """What one pass over the rows finds; kept."""
-        n_rows, log_precision = 0.0, []
+        n_rows, log_precision, log_jacobian = 0.0, [], []
         first = np.full(self.n_params, np.nan)
         constant = set(range(self.n_params))
 
@@ -245,6 +259,9 @@ class LinearLikelihood:
                 if block.precision is not None:
                     logs = np.log(to_numpy(block.precision))
                     log_precision.append(float(np.sum(logs if k is None else k * logs)))
+                if self.transform is not None:
+                    logs = to_numpy(self.transform.log_slope(block.y))
+                    log_jacobian.append(float(np.sum(logs if k is None else k * logs)))
                 pieces = pieces_of(block)
                 if m and not n_rows:
                     first = to_numpy(block.X)[0].copy()
@@ -258,7 +275,12 @@ class LinearLikelihood:
         triangle = fold(rows(), self.n_params + 1)
         constant = constant if n_rows else set()
         return Summary(
-            triangle, int(n_rows), math.fsum(log_precision), first, tuple(sorted(constant))
+            triangle,
+            int(n_rows),
+            math.fsum(log_precision),
+            first,
+            tuple(sorted(constant)),
+            math.fsum(log_jacobian),
         )
 
     def select(self, keep: Sequence[int]) -> "LinearLikelihood":
@@ -308,13 +330,15 @@ class LinearLikelihood:
         Returns
         -------
         nll : scalar
-            Σ k [ρ(z) + γ − ½ log w], Eqs. (1.4) and (1.5).
+            Σ k [ρ(z) + log σ − ½ log w − log g'(y)], Eqs. (1.4), (1.5), (9.2) and (9.11).
         gradient : array, shape (p + q,)
-            Eq. (3.5), in the namespace of the block.
+            Eqs. (3.5) and (9.3), in the namespace of the block.
         """
         xp, log_sigma, z, k, root_w = self._standardise(theta, block)
         psi = self.noise.psi(z)
         value = self.noise.rho(z) + log_sigma - xp.log(root_w)
+        if self.transform is not None:
+            value = value - self.transform.log_slope(block.y)
         pull = k * (1 - z * psi)
         if block.Z is None:  # σ is taken out of the sum
             by_beta = -(block.X.T @ (k * root_w * psi)) * xp.exp(-log_sigma)
@@ -346,7 +370,7 @@ class LinearLikelihood:
         return xp, log_sigma, z, k, root_w
 
     def nll(self, theta: Array) -> float:
-        """Negative log-likelihood, the sum over rows with all constants, Eqs. (1.4) and (1.5).
+        """Negative log-likelihood with all constants, a sum over rows, Eqs. (1.4), (1.5) and (9.2).
 
         Parameters
         ----------
@@ -356,7 +380,7 @@ class LinearLikelihood:
         return math.fsum(float(to_numpy(self.term(theta, block)[0])) for block in self.blocks())
 
     def gradient(self, theta: Array) -> F64:
-        """Gradient of `nll`, shape (p + q,), Eq. (3.5)."""
+        """Gradient of `nll`, shape (p + q,), Eqs. (3.5) and (9.3)."""
         return self.nll_and_gradient(theta)[1]
 
     def nll_and_gradient(self, theta: Array) -> tuple[float, F64]:
@@ -369,7 +393,7 @@ class LinearLikelihood:
         return math.fsum(values), total
 
     def hessian(self, theta: Array) -> F64:
-        """Second derivative of `nll`, shape (p + q, p + q), Eq. (3.7)."""
+        """Second derivative of `nll`, shape (p + q, p + q), Eqs. (3.7) and (9.4)."""
         p = self.n_params
         total = np.zeros((p + self.n_scale,) * 2)
         for block in self.blocks():
@@ -387,12 +411,12 @@ class LinearLikelihood:
         return np.asarray((total + total.T) / 2)  # the product above rounds its halves differently
 
     def information(self, theta: Array) -> F64:
-        """Expected (Fisher) information, shape (p + q, p + q), Eqs. (3.4) and (3.6)."""
+        """Expected (Fisher) information, shape (p + q, p + q), Eqs. (3.4), (3.6) and (9.5)."""
         R = self.factor(theta)
         return np.asarray(R.T @ R)
 
     def factor(self, theta: Array) -> F64:
-        """Upper triangular R with RᵀR = I(θ), Eq. (3.6), shape (p + q, p + q), by the QR fold.
+        """Upper triangular R with RᵀR = I(θ), Eqs. (3.6) and (9.5), shape (p + q, p + q), by QR.
 
         Raises
         ------
@@ -414,7 +438,7 @@ class LinearLikelihood:
         return R
 
     def spread_triangle(self, gamma: F64) -> Triangle:
-        """Triangle of the rows of [√w X, √w y] over σᵢ; over 1 where σ is the same in all.
+        """Triangle of [√w X, √w y] with row i over σᵢ, Eq. (9.7); over 1 where all σᵢ are the same.
 
         One pass for each γ; none where there is no scale design.
         """

@@ -41,6 +41,11 @@ class Noise(Protocol):
     fisher : tuple of float
         Fisher information at σ = 1 of one observation, in (location, log scale):
         E[ψ²], E[ψ(zψ − 1)], E[(zψ − 1)²], Eq. (3.6).
+
+    Notes
+    -----
+    A noise may also have a method ``mgf(s)``, E exp(s·ε), infinite where that does not exist. The
+    mean of a transformed response is made of it, and refused without it.
     """
 
     smooth: ClassVar[bool]
@@ -121,6 +126,12 @@ class Gaussian:
         """Independent standard normal draws."""
         return rng.standard_normal(size)
 
+    def mgf(self, s: Array) -> Array:
+        """E exp(s·ε), Eq. (9.14): exp(s²/2)."""
+        xp, s = real(s)
+        with np.errstate(over="ignore"):
+            return xp.exp(0.5 * s * s)
+
 
 @dataclass(frozen=True)
 class Laplace:
@@ -168,6 +179,13 @@ class Laplace:
     def sample(self, size: int | tuple[int, ...], rng: np.random.Generator) -> Any:
         """Independent draws."""
         return rng.laplace(size=size)
+
+    def mgf(self, s: Array) -> Array:
+        """E exp(s·ε), Eq. (9.14): 1/(1 − s²) where |s| < 1, elsewhere infinite."""
+        xp, s = real(s)
+        size = xp.abs(s)
+        inside = xp.where(size < 1, size, 0 * xp.sign(s))
+        return xp.where(size < 1, 1 / ((1 - inside) * (1 + inside)), size + math.inf)
 
 
 @dataclass(frozen=True)
@@ -225,6 +243,16 @@ class Logistic:
     def sample(self, size: int | tuple[int, ...], rng: np.random.Generator) -> Any:
         """Independent draws."""
         return rng.logistic(size=size)
+
+    def mgf(self, s: Array) -> Array:
+        """E exp(s·ε), Eq. (9.14): πs/sin(πs) where |s| < 1, elsewhere infinite."""
+        xp, s = real(s)
+        size = xp.abs(s)
+        inside = xp.where((size > 0) & (size < 1), size, 0.5 * xp.ones_like(s))
+        # sin π(1 − s) is the same, and 1 − s is exact above one half
+        sine = xp.sin(math.pi * xp.where(inside > 0.5, 1 - inside, inside))
+        value = xp.where(size == 0, xp.ones_like(s), math.pi * inside / sine)
+        return xp.where(size < 1, value, size + math.inf)
 
 
 @dataclass(frozen=True)
@@ -309,6 +337,21 @@ class Huber:
         """Independent draws: the lower half's quantiles, with random signs."""
         below = self.quantile(0.5 * (1 - rng.random(size)))  # of (0, ½]: never infinite
         return below * (2 * rng.integers(0, 2, size) - 1)
+
+    def mgf(self, s: Array) -> Array:
+        """E exp(s·ε) (by SciPy, on the CPU): infinite where |s| ≥ k."""
+        return by_scipy(self._mgf, s)
+
+    def _mgf(self, s: Any) -> Any:
+        size, k = np.abs(s), self.k
+        inside = np.where(size < k, size, 0.0)
+        with np.errstate(over="ignore"):
+            slices = (ndtr(k - inside) - ndtr(-k - inside)) * (ROOT_2PI / self.constant)
+            above, below = (  # from ±k on the integrand is an exponential
+                np.exp(x * k - 0.5 * k * k) / (self.constant * (k - x)) for x in (inside, -inside)
+            )
+            value = np.exp(0.5 * inside * inside) * slices + above + below
+        return np.where(size < k, value, size + math.inf)
 
     def _lower(self, xp: Any, t: Any) -> Any:
         """P(ε ≤ t) for t ≤ 0: an exponential tail below −k, and normal slices from there on."""

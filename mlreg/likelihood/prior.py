@@ -1,4 +1,4 @@
-"""A normal prior for the coefficients: ridge regression, also known as weight decay."""
+"""A normal prior for the coefficients: ridge regression, also known as weight decay, Eq. (10.1)."""
 
 from dataclasses import dataclass
 
@@ -24,8 +24,9 @@ class NormalPrior:
 
     Notes
     -----
-    The estimate is then the mode of the posterior (MAP), flat in the intercept and in log σ. For
-    normal noise it is that of ridge regression with the penalty λ = σ̂²/τ².
+    The estimate is then the mode of the posterior (MAP), flat in the intercept and in log σ,
+    Eq. (10.1). For normal noise it is that of ridge regression with λ = σ̂²/τ², Eqs. (10.2) and
+    (10.5). Where the columns can fit all rows exactly, nothing is most probable, Eq. (10.12).
 
     Examples
     --------

@@ -150,6 +150,11 @@ class StudentT:
         """Independent draws: a standard normal over the root of a mean of df squares of others."""
         return rng.standard_t(self._nu, size)
 
+    def mgf(self, s: Array) -> Array:
+        """E exp(s·ε), Eq. (9.14): one at s = 0, elsewhere infinite, for the tails are powers."""
+        xp, s = real(s)
+        return xp.where(s == 0, xp.ones_like(s), xp.abs(s) + math.inf)
+
     def _lower(self, xp: Any, t: Any) -> Any:
         """P(ε ≤ t) for t ≤ 0."""
         half_df = self._nu / 2

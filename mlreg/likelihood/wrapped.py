@@ -7,6 +7,7 @@ from array_api_compat import device
 
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import ArraySource, Block, Source, namespace
+from mlreg.likelihood.transform import Transform, as_transform
 
 __all__ = ["CheckedSource", "SelectedSource"]
 
@@ -27,6 +28,7 @@ class CheckedSource:
         self.scale_names: tuple[str, ...] = tuple(getattr(source, "scale_names", ()))
         self.n_rows: int | None = None  # counted, not believed
         self.rereadable = source.rereadable
+        self.transform = as_transform(getattr(source, "transform", None))
 
     def _check(self, block: Block, at: int) -> Block:
         if block.X.ndim != 2 or block.X.shape[1] != len(self.names):
@@ -88,6 +90,7 @@ class SelectedSource:
         self.scale_names: tuple[str, ...] = tuple(getattr(source, "scale_names", ()))
         self.n_rows = source.n_rows
         self.rereadable = source.rereadable
+        self.transform: Transform | None = getattr(source, "transform", None)
 
     def _select(self, block: Block) -> Block:
         xp = namespace(block.X)

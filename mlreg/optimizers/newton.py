@@ -37,15 +37,15 @@ MANY = 50_000
 class Newton:
     """Newton's method in θ = (β, γ), for every smooth and symmetric noise.
 
-    A step is H⁻¹g where the observed Hessian, Eq. (3.7), is positive definite, and I⁻¹g with
-    the expected information, Eq. (3.6), elsewhere (Fisher scoring). Both are computed in the
-    whitened coordinates of Eq. (3.8), from the triangle of the design, never from XᵀX. The step
-    is halved until the NLL falls by a fixed share of what its slope promises: so the NLL falls
-    in every step, and where it is bounded below the gradient goes to zero. Where there is a
-    prior, it goes to the mode of the posterior.
+    A step is H⁻¹g, Eq. (11.1), where the observed Hessian is positive definite, and I⁻¹g with
+    the expected information elsewhere (Fisher scoring), Eq. (11.3). Both are computed in
+    whitened coordinates, Eq. (11.4), from the triangle of the design, never from XᵀX. The step
+    is halved until the NLL falls by a fixed share of what its slope promises, Eq. (11.5): so the
+    NLL falls in every step, and where it is bounded below the gradient goes to zero, Eq. (11.6).
+    Where there is a prior, it goes to the mode of the posterior.
 
     It starts from least squares, and for noises that are not log-concave, whose NLL may have
-    several minima, Eq. (3.13), also from nearly the least absolute deviations, Eq. (8.2); the
+    several minima, Eq. (11.12), also from nearly the least absolute deviations, Eq. (8.2); the
     better minimum is returned, and the message says whether the two agree. Of many rows, a
     sample of them answers that.
 
@@ -330,5 +330,6 @@ def _through_rows(space: Whitened, beta: F64) -> tuple[F64, float]:
             chosen.append(i)
         if len(chosen) == space.p:
             break
-    through = space.inverse @ np.linalg.solve(W[chosen], b[chosen])
+    # with a prior there may be more columns than rows
+    through = space.inverse @ np.linalg.lstsq(W[chosen], b[chosen], rcond=None)[0]
     return np.asarray(through), float(k[chosen].sum())

@@ -160,7 +160,8 @@ def finish(
     """
     judged = certificate(likelihood, params)
     errors = [norm(ls.contrast(point)) for point in way]
-    constant = 0.5 * math.log(2 * math.pi) - 0.5 * likelihood.log_precision / ls.n_rows
+    known = 0.5 * likelihood.log_precision + likelihood.log_jacobian
+    constant = 0.5 * math.log(2 * math.pi) - known / ls.n_rows
     history = History(
         unit,
         np.array([ls.log_sigma(e) + constant + 0.5 for e in errors]),
@@ -178,7 +179,9 @@ def finish(
     elif status is None:
         status = Status("stopped", f"{judged.distance:.3g} standard errors from the MLE")
     end = errors[-1] if way[-1] is params else norm(ls.contrast(params))
-    theta = np.append(params, ls.log_sigma(end))
+    # of a perfect fit; no scale design has an estimate there
+    gamma = [ls.log_sigma(end)] if not likelihood.scale_names else [-math.inf] * likelihood.n_scale
+    theta = np.append(params, gamma)
     return Solution(theta, likelihood.noise, status, judged, history, likelihood.reads - reads)
 
 

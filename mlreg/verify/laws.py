@@ -32,10 +32,12 @@ from mlreg.optimizers.solution import Solution
 from mlreg.verify.exact import Rational
 from mlreg.verify.noise_laws import (
     cdf_is_integral,
+    check_noise,
     fisher_is_mean_product,
     gradient_and_hessian_are_derivatives,
     information_is_mean_product,
     log_concave_noise_is_convex,
+    mgf_is_mean_exponential,
     psi_and_dpsi_are_derivatives,
     quantile_inverts_cdf,
     symmetric_noise_is_even,
@@ -47,10 +49,12 @@ __all__ = [
     "Law",
     "LawViolation",
     "cdf_is_integral",
+    "check_noise",
     "fisher_is_mean_product",
     "gradient_and_hessian_are_derivatives",
     "information_is_mean_product",
     "log_concave_noise_is_convex",
+    "mgf_is_mean_exponential",
     "psi_and_dpsi_are_derivatives",
     "quantile_inverts_cdf",
     "symmetric_noise_is_even",
@@ -226,6 +230,7 @@ def std_errors_within_rounding(fit: Fit, exact: Rational) -> Any:
 def _worst_case(fit: Fit, epsilon: float) -> F64:
     """What a relative change ``epsilon`` of every column can do, in standard errors, Eq. (5.7)."""
     ls = fit.least_squares
+    assert ls is not None
     return coefficient_bound(ls.R, ls.beta, ls.norm_y, ls.norm_r, epsilon) / ls.s
 
 
@@ -236,9 +241,11 @@ def _conditioning(fit: Fit) -> float:
 
 def _residual_loss(fit: Fit) -> float:
     """How many times the response, and what cancels in it, exceed the residual."""
-    R, beta = fit.R.R, fit.least_squares.beta
+    ls = fit.least_squares
+    assert ls is not None
+    R, beta = fit.R.R, ls.beta
     size = np.linalg.norm(R[:, -1]) + np.linalg.norm(R[:, :-1], axis=0) @ np.abs(beta)
-    return float(size / abs(fit.least_squares.norm_r))
+    return float(size / abs(ls.norm_r))
 
 
 @law("bounded", "5.1", "5.2", "5.3")

@@ -25,10 +25,12 @@ from mlreg.verify.registry import U, law, ratio_of
 
 __all__ = [
     "cdf_is_integral",
+    "check_noise",
     "fisher_is_mean_product",
     "gradient_and_hessian_are_derivatives",
     "information_is_mean_product",
     "log_concave_noise_is_convex",
+    "mgf_is_mean_exponential",
     "psi_and_dpsi_are_derivatives",
     "quantile_inverts_cdf",
     "symmetric_noise_is_even",
@@ -77,16 +79,17 @@ def _pieces(f: Callable[[float], Any], knots: F64, absolute: float) -> tuple[F64
     return np.asarray(total), error
 
 
-def _density(noise: Noise, z: F64) -> Any:
+def _density(noise: Noise, z: F64, s: float = 0.0) -> Any:
+    """Density of ε times exp(s·z)."""
     with np.errstate(over="ignore"):  # an infinite ρ is no density, and a wrong one may overflow
-        return np.exp(-noise.rho(z))
+        return np.exp(s * z - noise.rho(z))
 
 
-def _support(noise: Noise) -> tuple[float, float]:
-    """Where the density is not zero in floating point, to the next knot outwards."""
+def _support(noise: Noise, s: float = 0.0) -> tuple[float, float]:
+    """Where `_density` is not zero in floating point, to the next knot outwards."""
 
     def end(sign: float) -> float:
-        there = (k for k in _KNOTS[1:] if not _density(noise, sign * np.sinh(np.array([k])))[0])
+        there = (k for k in _KNOTS[1:] if not _density(noise, sign * np.sinh(np.array([k])), s)[0])
         return float(sign * np.sinh(next(there, _KNOTS[-1])))
 
     return end(-1.0), end(1.0)
@@ -218,6 +221,39 @@ def log_concave_noise_is_convex(noise: Noise) -> Any:
     ]
 
 
+_S = np.array([1e-3, 0.05, 0.3, 0.9, 1.0, 1.3, 5.9])
+SLOPES: F64 = np.concatenate([-_S[::-1], [0.0], _S])
+"""Where the law of the moment generating function looks, where the caller does not say."""
+
+
+@law("bounded")
+def mgf_is_mean_exponential(noise: Noise, slopes: F64 = SLOPES) -> Any:
+    """The moment generating function at s is the integral of exp(s·z − ρ(z)), where it is finite.
+
+    Where it is infinite, the integrand must not fall as fast as 1/z. Of a noise without an ``mgf``
+    the law asks nothing.
+    """
+    mgf: Callable[[F64], F64] | None = getattr(noise, "mgf", None)
+    if mgf is None:
+        return 0.0
+    ratios: list[Any] = []
+    for s, stated in zip(slopes, np.asarray(mgf(slopes)), strict=True):
+        far = np.copysign(np.sinh(_KNOTS[-1:]), s)
+        with np.errstate(over="ignore"):  # whether z times the integrand still counts so far out
+            endless = (s * far - noise.rho(far))[0] + _KNOTS[-1] > 0
+        if endless or not np.isfinite(stated):
+            ratios.append(ratio_of(float(endless and stated == np.inf) - 1, 0.0))
+            continue
+
+        def parts(z: F64, s: float = s) -> Any:
+            value = _density(noise, z, s)[0]  # and what the rounding of its exponent makes of it
+            return [value, value * (1 + abs(s * z[0]) + abs(noise.rho(z)[0])) if value else 0.0]
+
+        (found, size), error = _integral(parts, *_support(noise, s), 1e-15 * abs(stated) + 1e-300)
+        ratios.append(ratio_of(found - stated, error + ROUNDINGS * size))
+    return ratios
+
+
 @law("bounded", "3.5", "3.7")
 def gradient_and_hessian_are_derivatives(
     likelihood: LinearLikelihood, start: F64, stop: F64
@@ -347,3 +383,40 @@ def information_is_mean_product(likelihood: LinearLikelihood, theta: F64) -> Any
         *ratio_of(mean, allowed),
         *(ratio_of(hessians - shown, allowed).ravel() if noise.smooth else ()),
     ]
+
+
+def check_noise(noise: Noise) -> dict[str, float]:
+    """Hold a noise to all its laws.
+
+    Parameters
+    ----------
+    noise : Noise
+        Anyone's; its ``mgf`` is judged where it has one.
+
+    Returns
+    -------
+    dict of str to float
+        For each law the largest deviation over the allowed one.
+
+    Raises
+    ------
+    LawViolation
+        Where a law does not hold: the law, how far it is off, and where.
+
+    Examples
+    --------
+    >>> from mlreg import Logistic
+    >>> max(check_noise(Logistic()).values()) <= 1
+    True
+    """
+    laws = [
+        psi_and_dpsi_are_derivatives,
+        cdf_is_integral,
+        quantile_inverts_cdf,
+        symmetric_noise_is_even,
+        log_concave_noise_is_convex,
+        fisher_is_mean_product,
+    ]
+    if hasattr(noise, "mgf"):
+        laws.append(mgf_is_mean_exponential)
+    return {law.__name__: law(noise) for law in laws}

@@ -13,6 +13,7 @@ from mlreg.data.design import design_from_dict
 from mlreg.data.sources import build_source_from_formula as build
 from mlreg.data.state import decode, encode
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
+from mlreg.likelihood.transform import label
 
 N = 40
 RNG = np.random.default_rng(20)
@@ -82,7 +83,7 @@ def test_designs(formula, holder):
     source, design = build(formula, holder(DATA))
     X, y = rows(source)
     assert list(source.names) == list(design.names) == names
-    assert design.response == formula.split(" ~")[0]
+    assert label(design.transform, design.response) == formula.split(" ~")[0]
     assert design.intercept == (names[0] == "Intercept")
     assert np.array_equal(X, np.column_stack(columns))
     assert np.array_equal(y, np.log(z) if formula.startswith("log") else DATA["y"])
@@ -299,7 +300,7 @@ def test_values_that_a_transform_makes_infinite_are_named():
     message = r"infinity: log\(x\) in 2 rows, first at row 2; mend those rows, or change the term"
     with pytest.raises(InvalidInput, match=message):
         build("y ~ log(x)", data, missing="drop")
-    with pytest.raises(InvalidInput, match=r"infinity: log\(x\) in 2 rows, first at row 2"):
+    with pytest.raises(InvalidInput, match=r"log\(x\) needs 'x' above 0: in 2 rows it is"):
         build("log(x) ~ y", data, missing="drop")
     with pytest.raises(InvalidInput, match="infinity: x in 1 rows, first at row 1"):
         build("y ~ x", {"y": [1.0, 2], "x": [1, np.inf]}, missing="drop")
