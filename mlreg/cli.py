@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         default="gaussian",
         help="density of the noise (default: gaussian)",
     )
-    data.add_argument("--df", type=float, help="degrees of freedom of student-t noise")
+    data.add_argument("--df", type=float, help="of student-t noise (estimated if left out)")
     data.add_argument("--k", type=float, help="where huber's noise changes (default: 1.345)")
     data.add_argument(
         "--scale", metavar="FORMULA", help='what log sigma depends on, such as "~ x1"'

@@ -215,7 +215,7 @@ def fit(
         if len(start) == len(source.names):  # else the optimizer says what is wrong
             start = start[list(report.kept)]
     solution = optimizer.minimize(likelihood, start)
-    if solution.noise is not noise:  # a shape parameter was estimated
+    if solution.n_shape:  # of the noise; it is known now
         likelihood = likelihood.with_noise(solution.noise)
     known = solution.theta
     if solution.status.code in ("perfect-fit", "unbounded"):  # no standard error exists

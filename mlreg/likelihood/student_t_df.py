@@ -21,7 +21,7 @@ SMALL = 1e-4
 
 
 class ByKappa(NamedTuple):
-    """∂ρ/∂κ, ∂²ρ/∂κ² and ∂ψ/∂κ at each z, shape (m,)."""
+    """∂ρ/∂κ, ∂²ρ/∂κ² and ∂ψ/∂κ of Eq. (8.5) at each z, shape (m,)."""
 
     rho: F64
     rho_twice: F64

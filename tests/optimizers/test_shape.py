@@ -281,3 +281,21 @@ def test_other_optimizers_refuse_it():
             optimizer.minimize(likelihood)
     with pytest.raises(ml.InvalidInput, match="df must be positive"):
         Profile(likelihood, ml.Newton().minimize_from)(0.0)
+
+
+def test_through_the_front_door(tmp_path):
+    for df, kind in ((3.0, ml.StudentT), (np.inf, ml.Gaussian)):
+        X, y, _ = problem(0, 300, df)
+        fit = ml.fit(X[:, 1:], y, noise=FREE)
+        assert type(fit.noise) is kind
+        assert fit.n_shape == 1
+        same = ml.fit(X[:, 1:], y, noise=fit.noise)
+        assert abs(fit.nll - same.nll) <= slack(fit.nll)
+        # the same model with df given has one parameter less
+        assert fit.aic - same.aic == pytest.approx(2, abs=2 * slack(fit.nll))
+        assert np.abs(fit.std_errors / same.std_errors - 1).max() <= 1e-6
+        fit.save(tmp_path / "fit.json")
+        again = ml.load(tmp_path / "fit.json")
+        assert (again.noise, again.n_shape, again.aic) == (fit.noise, 1, fit.aic)
+    with pytest.raises(ml.InvalidInput, match="no degrees of freedom yet"):
+        ml.certify(fit.params, X[:, 1:], y, noise=FREE)
