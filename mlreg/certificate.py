@@ -10,7 +10,8 @@ standard error (Eq. (5.2)). The noise scale at the point that is judged never
 enters: with it the distance could not exceed √n, and the worst fits would look
 harmless (Eq. (5.6)).
 
-For other smooth noises it is a local statement, made of the gradient and the Hessian at
+Under Laplace noise it is exact too, for the least absolute deviations can be found
+(`mlreg.subgradient`). For other smooth noises it is a local statement, made of the gradient and the Hessian at
 the point that is judged: Newton's step to the MLE, in standard errors.
 """
 
@@ -26,12 +27,13 @@ from numpy.typing import NDArray
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.likelihood.noise import Gaussian
+from mlreg.likelihood.noise import Gaussian, Laplace
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.refine import Part, Refined, contraction, measured_contraction, refine
 from mlreg.linalg.triangle import Triangle, norm, plain, scale_columns, solve_upper
 from mlreg.scoring import Point, Whitened, whitened
+from mlreg.subgradient import least_absolute
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
 
@@ -82,7 +84,7 @@ class Certificate:
     refined : bool
         Whether that bound was found, by a refinement pass, and not a worst case.
     exact : bool
-        Whether the statement holds at any distance (Gaussian noise), or only near the MLE:
+        Whether the statement holds at any distance (Gaussian, Laplace), or only near the MLE:
         then a `distance` above one is no distance, but the sign of one.
     names : tuple of str
         Names of the coefficients.
@@ -362,12 +364,12 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
 def certificate(
     likelihood: LinearLikelihood, params: F64, sigma: float | None = None
 ) -> Certificate:
-    """Certificate of any coefficients: exact for Gaussian noise, else a local statement.
+    """Certificate of any coefficients: exact for Gaussian and Laplace noise, else a local statement.
 
     Parameters
     ----------
     likelihood : LinearLikelihood
-        With `Gaussian`, or any other smooth and symmetric noise.
+        With `Gaussian`, `Laplace`, or any other smooth and symmetric noise.
     params : ndarray, shape (p,)
         The coefficients to judge.
     sigma : float, optional
@@ -378,12 +380,16 @@ def certificate(
     RankDeficient
         The MLE is not unique.
     InvalidInput
-        Noise with kinks, or not symmetric; params of the wrong length, NaN or infinite; sigma not
+        Other noise with kinks, or not symmetric; params of the wrong length, NaN or infinite; sigma not
         positive.
 
     Notes
     -----
-    For noise that is not Gaussian the error is Newton's step H⁻¹g, Eqs. (3.5) and (3.7), in the
+    Under Laplace noise an MLE is found, and its distance taken, in its own standard errors,
+    Eq. (8.11). Where the MLE is not unique, the nearest one is meant; of more than two vertices
+    the distance is an upper bound.
+
+    For other noise the error is Newton's step H⁻¹g, Eqs. (3.5) and (3.7), in the
     standard errors that the expected information, Eq. (3.6), gives at the point: with the true
     distance it agrees up to its square. Where the Hessian is not positive definite it is the
     scoring step I⁻¹g. Non-convex likelihoods (Student's t) may have several maxima: the nearest
@@ -401,11 +407,35 @@ def certificate(
         raise InvalidInput(f"the coefficient of {bad!r} is NaN or infinite: nothing to certify")
     if sigma is not None and not 0 < sigma < math.inf:
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
+    if type(likelihood.noise) is Laplace:
+        return laplace_certificate(likelihood, params, sigma)
     if not isinstance(likelihood.noise, Gaussian):
         return local_certificate(likelihood, params, sigma)[0]
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
         return judge(ls, ls.error(params), names, sigma)
+
+
+def laplace_certificate(
+    likelihood: LinearLikelihood, params: F64, sigma: float | None = None
+) -> Certificate:
+    """Certificate under Laplace noise: the distance from the least absolute deviations."""
+    require_full_rank(likelihood)
+    names = likelihood.source.names
+    ls = least_squares(likelihood)
+    if ls.perfect:
+        with np.errstate(all="ignore"):
+            return judge(ls, ls.error(params), names, sigma)
+    found = least_absolute(likelihood, ls.params)
+    if found is None:
+        return replace(nowhere(names), definite=True)
+    return Certificate(
+        **found.judge(params, sigma)._asdict(),
+        rounding=found.rounding,
+        refined=bool(np.isfinite(found.rounding).all()),
+        exact=True,
+        names=names,
+    )
 
 
 def local_certificate(

@@ -129,8 +129,8 @@ class Whitened:
         if not noise.smooth:
             raise InvalidInput(
                 f"{noise} has kinks: at its MLE the gradient jumps over zero, so that neither "
-                "Newton's method nor a certificate made of the gradient applies to it. A smooth "
-                "noise, as Logistic() or Huber(), is judged"
+                "Newton's method nor a certificate made of the gradient applies to it. Exact() "
+                "finds the MLE of Laplace(); a smooth noise, as Logistic() or Huber(), is judged"
             )
         location, cross, scale = noise.fisher
         if cross or not noise.symmetric:

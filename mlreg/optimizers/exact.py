@@ -1,4 +1,4 @@
-"""Exact least squares: the Gaussian MLE in closed form."""
+"""The MLE without iterations that have to converge: Gaussian and Laplace noise."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
+from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
+from mlreg.likelihood.noise import Gaussian, Laplace
+from mlreg.optimizers.least_absolute import minimize_absolute
+from mlreg.optimizers.solution import Solution, Status, check_start, finish
 
 __all__ = ["Exact"]
 
@@ -16,11 +19,16 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Exact:
-    """Least squares by the triangle of [X y], folded block by block, Eqs. (2.6) and (7.3).
+    """Least squares, or least absolute deviations: the exact MLE of Gaussian and Laplace noise.
 
-    The MLE of the Gaussian model in one pass over the data, never from normal
-    equations of the raw columns. Small problems, and those where rounding could
-    matter, are refined in another pass, Eq. (7.5).
+    Least squares is solved by the triangle of [X y], folded block by block, Eqs. (2.6) and (7.3),
+    in one pass over the data, never from normal equations of the raw columns. Small problems, and
+    those where rounding could matter, are refined in another pass, Eq. (7.5).
+
+    Least absolute deviations, Eq. (8.2), are a vertex, where p rows have no residual. It is
+    found from the rows near it, solved in twice the precision, and proved by a pass
+    over all rows. Where the MLE is not unique, as the median of an even number, the status says
+    between which limits each coefficient may lie; the mean of vertices at these limits is returned.
 
     Examples
     --------
@@ -37,12 +45,21 @@ class Exact:
         Raises
         ------
         InvalidInput
-            For noise that is not Gaussian: least squares is not its MLE.
+            For other noise.
         RankDeficient
             Where the coefficients are not unique.
         """
-        check_noise(likelihood, "Exact() solves least squares", "Newton() minimises its NLL")
+        noise = likelihood.noise
+        laplace = type(noise) is Laplace
+        if not (laplace or isinstance(noise, Gaussian)):
+            instead = ". Newton() minimises its NLL" if noise.smooth else ""
+            raise InvalidInput(
+                f"Exact() is for Gaussian() and Laplace() noise only: this likelihood has "
+                f"{noise}{instead}"
+            )
         check_start(likelihood, start)
+        if laplace:
+            return minimize_absolute(likelihood)
         before = likelihood.reads
         ls = least_squares(likelihood)
         if ls.refined is None:
