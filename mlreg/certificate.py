@@ -10,8 +10,9 @@ standard error (Eq. (5.2)). The noise scale at the point that is judged never
 enters: with it the distance could not exceed √n, and the worst fits would look
 harmless (Eq. (5.6)).
 
-For other smooth noises it is a local statement, made of the gradient and the Hessian at
-the point that is judged: Newton's step to the MLE, in standard errors, Eq. (11.8).
+Under Laplace noise it is exact too, for the least absolute deviations can be found
+(`mlreg.subgradient`). For other smooth noises it is a local statement, made of the gradient and
+the Hessian at the point that is judged: Newton's step to the MLE, in standard errors, Eq. (11.8).
 """
 
 import math
@@ -26,11 +27,13 @@ from numpy.typing import NDArray
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Laplace
 from mlreg.linalg.bounds import coefficient_bound, residual_bound
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.refine import Part, Refined, contraction, measured_contraction, refine
 from mlreg.linalg.triangle import Triangle, norm, plain, scale_columns, solve_upper
 from mlreg.scoring import Point, Whitened, whitened
+from mlreg.subgradient import least_absolute
 
 __all__ = ["Certificate", "LeastSquares", "certificate", "require_full_rank"]
 
@@ -82,7 +85,7 @@ class Certificate:
     refined : bool
         Whether that bound was found, by a refinement pass, and not a worst case.
     exact : bool
-        Whether the statement holds at any distance (Gaussian noise), or only near the MLE:
+        Whether the statement holds at any distance (Gaussian, Laplace), or only near the MLE:
         then a `distance` above one is no distance, but the sign of one.
     names : tuple of str
         Names of the coefficients.
@@ -370,12 +373,12 @@ def require_full_rank(likelihood: LinearLikelihood) -> RankReport:
 def certificate(
     likelihood: LinearLikelihood, params: F64, sigma: float | None = None
 ) -> Certificate:
-    """Certificate of any coefficients: exact for Gaussian noise, else a local statement.
+    """Certificate of any coefficients: exact for Gaussian and Laplace noise, else local.
 
     Parameters
     ----------
     likelihood : LinearLikelihood
-        With `Gaussian`, or any other smooth and symmetric noise.
+        With `Gaussian`, `Laplace`, or any other smooth and symmetric noise.
     params : ndarray, shape (p,)
         The coefficients to judge.
     sigma : float, optional
@@ -386,12 +389,16 @@ def certificate(
     RankDeficient
         The MLE is not unique.
     InvalidInput
-        Noise with kinks, or not symmetric; params of the wrong length, NaN or infinite; sigma not
-        positive.
+        Other noise with kinks, or not symmetric; params of the wrong length, NaN or infinite;
+        sigma not positive.
 
     Notes
     -----
-    For noise that is not Gaussian the error is Newton's step H⁻¹g, Eq. (11.1), in the standard
+    Under Laplace noise an MLE is found, and its distance taken, in its own standard errors,
+    Eq. (8.11). Where the MLE is not unique, the nearest one is meant; of more than two vertices
+    the distance is an upper bound.
+
+    For other noise the error is Newton's step H⁻¹g, Eq. (11.1), in the standard
     errors that the expected information gives at the point, Eq. (11.8): with the true distance it
     agrees up to its square, Eq. (11.2). Where the Hessian is not positive definite it is the
     scoring step I⁻¹g, Eq. (11.3). Non-convex likelihoods (Student's t) may have several maxima:
@@ -411,12 +418,42 @@ def certificate(
         raise InvalidInput(f"sigma must be positive and finite, not {sigma!r}")
     if sigma is not None and likelihood.scale_names:
         raise InvalidInput("sigma differs from row to row: leave sigma out, and it is profiled")
+    if type(likelihood.noise) is Laplace and likelihood.prior is None:
+        return laplace_certificate(likelihood, params, sigma)
     if not likelihood.exact:
         gamma = None if sigma is None else np.array([math.log(sigma)])
         return local_certificate(likelihood, params, gamma)[0]
     ls = least_squares(likelihood)
     with np.errstate(all="ignore"):  # absurd params may overflow: their distance is then infinite
         return judge(ls, ls.error(params), names, sigma)
+
+
+def laplace_certificate(
+    likelihood: LinearLikelihood, params: F64, sigma: float | None = None
+) -> Certificate:
+    """Certificate under Laplace noise: the distance from the least absolute deviations."""
+    require_full_rank(likelihood)
+    names = likelihood.source.names
+    ls = least_squares(likelihood)
+    if ls.perfect:
+        with np.errstate(all="ignore"):
+            return judge(ls, ls.error(params), names, sigma)
+    gamma = None
+    if likelihood.scale_names:  # given the γ that is best at params: near the MLE, that of the MLE
+        space = Whitened(likelihood, kinks=True)
+        gamma = space.profile(space.scale(params))
+        if gamma is None:
+            return nowhere(likelihood)
+    found = least_absolute(likelihood, ls.params if gamma is None else params, gamma)
+    if found is None:
+        return replace(nowhere(likelihood), definite=True)
+    return Certificate(
+        **found.judge(params, sigma)._asdict(),
+        rounding=found.rounding,
+        refined=bool(np.isfinite(found.rounding).all()),
+        exact=gamma is None,
+        names=names,
+    )
 
 
 def local_certificate(

@@ -204,6 +204,11 @@ def fit(
         watch = shown(progress, not isinstance(source, ArraySource))
         watched = WatchedSource(source) if watch else source
         full = LinearLikelihood.from_source(watched, noise, prior)
+    if prior is not None and not noise.smooth:
+        raise InvalidInput(
+            f"{noise} has kinks, and no optimizer here finds the mode of its posterior: take a "
+            "smooth noise with heavy tails, such as Logistic() or StudentT(4)"
+        )
     if optimizer is None:
         optimizer = Exact() if full.exact or not noise.smooth else Newton()
     report = _rank(full, rank_deficient)
@@ -308,7 +313,7 @@ def _warn(result: Fit, report: RankReport, optimizer: Optimizer) -> None:
             NumericalWarning,
             stacklevel=3,
         )
-    lost = isinstance(optimizer, Exact) and ls is not None and ls.refined is not None
+    lost = isinstance(optimizer, Exact) and (ls is None or ls.refined is not None)
     if (lost or isinstance(optimizer, Newton)) and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding

@@ -160,6 +160,8 @@ class Whitened:
     ----------
     likelihood : LinearLikelihood
         With a smooth, symmetric noise.
+    kinks : bool
+        Whether a noise with kinks will do, of which only the scale is profiled.
 
     Raises
     ------
@@ -167,13 +169,13 @@ class Whitened:
         For a noise with kinks, or one that is not symmetric.
     """
 
-    def __init__(self, likelihood: LinearLikelihood) -> None:
+    def __init__(self, likelihood: LinearLikelihood, *, kinks: bool = False) -> None:
         noise = likelihood.noise
-        if not noise.smooth:
+        if not (noise.smooth or kinks):
             raise InvalidInput(
                 f"{noise} has kinks: at its MLE the gradient jumps over zero, so that neither "
-                "Newton's method nor a certificate made of the gradient applies to it. A smooth "
-                "noise, as Logistic() or Huber(), is judged"
+                "Newton's method nor a certificate made of the gradient applies to it. Exact() "
+                "finds the MLE of Laplace(); a smooth noise, as Logistic() or Huber(), is judged"
             )
         location, cross, scale = noise.fisher
         if cross or not noise.symmetric:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mlreg.linalg.triangle import norm
 
-__all__ = ["Refined", "contraction", "measured_contraction", "refine"]
+__all__ = ["Refined", "contraction", "doubled_residual", "measured_contraction", "refine"]
 
 F64 = NDArray[np.float64]
 Pair = tuple[F64, F64]
@@ -206,6 +206,13 @@ def _normal_residual(
         rest += error + more
         count += len(y)
     return total + rest, math.fsum(squares), count
+
+
+def doubled_residual(X: F64, y: F64, high: F64, low: F64) -> Pair:
+    """y − X(high + low) in twice the precision, shape (m,), for coefficients of shape (p,)."""
+    columns = np.ascontiguousarray(X.T)[:, None]
+    r, rest = _residual(columns, y[None], high[:, None], low[:, None])
+    return r[0], rest[0]
 
 
 def _cut(parts: Iterable[Part], most: int) -> Iterator[Part]:

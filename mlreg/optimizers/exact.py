@@ -1,4 +1,4 @@
-"""Exact least squares: the Gaussian MLE in closed form."""
+"""The MLE without iterations that have to converge: Gaussian and Laplace noise."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
 from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Laplace
+from mlreg.optimizers.least_absolute import minimize_absolute, minimize_absolute_scale
 from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
 
 __all__ = ["Exact"]
@@ -16,11 +18,17 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Exact:
-    """Least squares by the triangle of [X y], folded block by block, Eqs. (2.6) and (7.3).
+    """Least squares, or least absolute deviations: the exact MLE of Gaussian and Laplace noise.
 
-    The MLE of the Gaussian model in one pass over the data, never from normal
-    equations of the raw columns. Small problems, and those where rounding could
-    matter, are refined in another pass, Eq. (7.5).
+    Least squares is solved by the triangle of [X y], folded block by block, Eqs. (2.6) and (7.3),
+    in one pass over the data, never from normal equations of the raw columns. Small problems, and
+    those where rounding could matter, are refined in another pass, Eq. (7.5).
+
+    Least absolute deviations, Eq. (8.2), are a vertex, where p rows have no residual. It is
+    found from the rows near it, solved in twice the precision, and proved by a pass
+    over all rows. Where the MLE is not unique, as the median of an even number, the status says
+    between which limits each coefficient may lie; the mean of vertices at these limits is returned.
+    With a scale design they take turns with the coefficients of the scale, until both stay.
 
     Examples
     --------
@@ -37,12 +45,18 @@ class Exact:
         Raises
         ------
         InvalidInput
-            For noise that is not Gaussian: least squares is not its MLE.
+            For other noise.
         RankDeficient
             Where the coefficients are not unique.
         """
-        check_noise(likelihood, "Exact() solves least squares", "Newton() minimises its NLL")
+        laplace = type(likelihood.noise) is Laplace and likelihood.prior is None
+        if not laplace:
+            check_noise(likelihood, "Exact() is for Laplace(), and", "Newton() minimises its NLL")
         check_start(likelihood, start)
+        if laplace and likelihood.scale_names:
+            return minimize_absolute_scale(likelihood)
+        if laplace:
+            return minimize_absolute(likelihood)
         before = likelihood.reads
         ls = least_squares(likelihood)
         if ls.refined is None:

@@ -116,7 +116,7 @@ class SGD:
             Where there is no unique MLE to be measured against.
         """
         if likelihood.scale_names or likelihood.prior is not None:
-            check_noise(likelihood, "SGD() follows the average loss", "Newton() minimises its NLL")
+            check_noise(likelihood, "SGD() follows the average loss,", "Newton() minimises its NLL")
         require_known(likelihood.noise)
         before = likelihood.reads
         params = check_start(likelihood, start)

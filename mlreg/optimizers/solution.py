@@ -127,7 +127,7 @@ def check_noise(likelihood: LinearLikelihood, what: str, instead: str = "") -> N
         more += f" and the prior {likelihood.prior}"
     can = f". {instead}" if instead and noise.smooth else ""
     raise InvalidInput(
-        f"{what}, for Gaussian noise of one scale only: this likelihood has {noise}{more}{can}"
+        f"{what} for Gaussian noise of one scale only: this likelihood has {noise}{more}{can}"
     )
 
 
@@ -215,19 +215,21 @@ def finish_locally(
     why: str = "",
     where: str = "",
     point: Point | None = None,
+    space: Whitened | None = None,
 ) -> Solution:
     """`finish` for any smooth noise.
 
     ``history`` are the points and their NLLs, ``gamma`` the γ at the last one, None where the
     likelihood has no maximum. ``why`` says what ended the way, for the case that it is not at its
-    goal; ``where`` what the goal is, if it may not be the MLE. ``point`` is the last one, if known.
+    goal; ``where`` what the goal is, if it may not be the MLE. ``point`` is the last one, and
+    ``space`` the coordinates, if known.
     """
     way, (params, _) = [point for point, _ in history], history[-1]
     if likelihood.exact:
         ls = least_squares(likelihood)
         stopped = Status("stopped", why) if why else None
         return finish(likelihood, ls, params, way, "iteration", reads, stopped)
-    space = whitened(likelihood)
+    space = whitened(likelihood) if space is None else space
     values = np.array([value for _, value in history]) / likelihood.n_rows
     if point is None or not point.bounded:
         point = space.at(space.scale(params), np.zeros(space.q) if gamma is None else gamma)
