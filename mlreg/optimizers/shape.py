@@ -321,7 +321,7 @@ def _told(best: Member, likelihood: LinearLikelihood, top: float, reads: int) ->
             f"df = {df:.4g}, estimated, is {best.off:.1g} standard errors from the top of its "
             f"{profile}; the standard error of log df is {best.std_error_log_df:.2g}. Standard "
             "errors of the others hold df fixed: right for the coefficients, which share no "
-            "information with df, and too small for the scale"
+            "expected information with df, and too small for the scale"
         )
     else:
         code = "stopped"
