@@ -15,7 +15,7 @@ from mlreg.linalg.triangle import scale_columns, select
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["Anova", "anova"]
+__all__ = ["Anova", "anova", "kept_names", "same_columns"]
 
 F64 = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def anova(*fits: "Fit") -> Anova:
                 + (f": it lacks {', '.join(missing)}" if missing else ": it has no more columns")
                 + ". Give nested fits, the smallest first"
             )
-        if smaller.n_rows != larger.n_rows or not _same_columns(smaller, larger):
+        if smaller.n_rows != larger.n_rows or not same_columns(smaller, larger):
             raise InvalidInput(
                 f"fits {i} and {i + 1} are of other rows, another response, or other columns by "
                 f"the same name ({smaller.n_rows} and {larger.n_rows} observations)"
@@ -136,12 +136,12 @@ def _each(fits: Sequence["Fit"], name: str) -> F64:
     return np.array([getattr(fit, name) for fit in fits], dtype=np.float64)
 
 
-def _same_columns(smaller: "Fit", larger: "Fit") -> bool:
+def same_columns(smaller: "Fit", larger: "Fit") -> bool:
     """Whether the columns of both fits have the same inner products, to rounding."""
     parts = []
-    names = [name for name in _kept(smaller) if name in _kept(larger)]
+    names = [name for name in kept_names(smaller) if name in kept_names(larger)]
     for fit in (smaller, larger):
-        kept = _kept(fit)
+        kept = kept_names(fit)
         parts.append(select(fit.R, [*(kept.index(name) for name in names), len(kept)]))
     a, b = parts
     exponent = np.maximum(a.exponent, b.exponent)
@@ -151,5 +151,6 @@ def _same_columns(smaller: "Fit", larger: "Fit") -> bool:
     return bool((np.abs(A.T @ A - B.T @ B) <= slack).all())
 
 
-def _kept(fit: "Fit") -> list[str]:
+def kept_names(fit: "Fit") -> list[str]:
+    """Names of the columns of which coefficients were estimated."""
     return [fit.names[j] for j in fit.rank_report.kept]

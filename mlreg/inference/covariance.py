@@ -1,0 +1,178 @@
+"""Covariance of the estimates (β, γ) under any noise, in four ways.
+
+The expected information asks of the model what such data are worth, the observed Hessian asks
+these data, and the outer products of the rows' gradients ask how much these vary. Where the model
+is true, all three agree as n grows, Eq. (3.9). The sandwich of the last two is right in large
+samples whether it is true or not. All are computed in the whitened coordinates of Eq. (3.8), in
+which they are near the identity, and only the result is taken to the units of the data.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.certificate import require_full_rank
+from mlreg.errors import InvalidInput
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.linalg.products import square, times, whiten
+from mlreg.linalg.triangle import qr_triangle, scale_columns, solve_upper
+from mlreg.scoring import DEFINITE, HUGE, Point, Whitened, whitened
+
+__all__ = ["Kind", "covariance"]
+
+F64 = NDArray[np.float64]
+Kind = Literal["expected", "observed", "opg", "sandwich", "HC0", "HC1"]
+
+
+def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected") -> F64:
+    """Joint covariance of the coefficients and of γ, at θ, in large samples.
+
+    Parameters
+    ----------
+    likelihood : LinearLikelihood
+        Of any symmetric noise; with columns that are independent.
+    theta : ndarray, shape (p + q,)
+        (β, γ), the MLE or the mode of the posterior.
+    kind : str
+        ``expected``: the inverse of the information I, Eqs. (3.4) and (3.6), for every noise.
+        ``observed``: the inverse of the Hessian H, Eq. (3.7). ``opg``: the inverse of the outer
+        products B = Σ k gᵢgᵢᵀ of the gradients of the rows, Eq. (3.5). ``sandwich`` or ``HC0``:
+        H⁻¹BH⁻¹. ``HC1``: that times n/(n − p).
+
+    Returns
+    -------
+    ndarray, shape (p + q, p + q)
+        In the units of the products of the parameters; γ has none.
+
+    Raises
+    ------
+    InvalidInput
+        Another kind; a kind that the noise does not have, its ψ having jumps, or that a prior
+        does not allow; a Hessian, or a B, that is not positive definite.
+    RankDeficient
+        Where the coefficients are not unique.
+
+    Notes
+    -----
+    With a prior, its precision is added to I or H: the covariance of the normal approximation to
+    the posterior. For Gaussian noise of one scale, H is block diagonal at the MLE, by the normal
+    equations, Eq. (2.2): so the β block of ``HC0`` is White's, whatever the skewness of the
+    residuals, which shows in the covariance of β and γ only. With a scale design it need not be.
+
+    ``expected`` contains the MLE of σ; `Fit.covariance`, for least squares, s² in the place of it.
+
+    Examples
+    --------
+    >>> import mlreg as ml
+    >>> data = ml.datasets.norris()
+    >>> likelihood = ml.LinearLikelihood(data.X, data.y, noise=ml.Logistic())
+    >>> theta = ml.Newton().minimize(likelihood).theta
+    >>> covariance(likelihood, theta, "HC0").shape
+    (2, 2)
+    """
+    theta = _check(likelihood, theta, kind)
+    if likelihood.prior is None:
+        require_full_rank(likelihood)
+    if kind == "expected":
+        return _expected(likelihood, theta)
+    space, p = whitened(likelihood), likelihood.n_params
+    point = space.at(space.scale(theta[:p]), theta[p:], bounds=False)
+    if not point.finite:
+        raise InvalidInput("the derivatives of the likelihood overflow at this theta")
+    if kind == "opg":
+        inner = _inverse(outer_products(space, point))
+        if inner is None:
+            raise InvalidInput(
+                f"the outer products of the gradients of {space.n} rows are singular: kind='opg' "
+                f"needs as many different rows as there are parameters, {space.p + space.q}, and "
+                "many more to be of use; kind='expected' needs none"
+            )
+        return _of_data(space, point, inner)
+    inner = _inverse(point.hessian)
+    if inner is None:
+        raise InvalidInput(
+            f"the observed Hessian is not positive definite at this theta, so that kind={kind!r} "
+            "does not exist: either theta is no minimum (see the certificate), or the "
+            "likelihood is flat there; kind='expected' exists"
+        )
+    if kind != "observed":
+        inner = inner @ outer_products(space, point) @ inner
+    if kind == "HC1":
+        inner = inner * (space.n / (space.n - p))
+    return _of_data(space, point, inner)
+
+
+def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
+    """θ as an array; an error where there is no such covariance."""
+    if kind not in get_args(Kind):
+        kinds = ", ".join(map(repr, get_args(Kind)))
+        raise InvalidInput(f"kind must be one of {kinds}; not {kind!r}")
+    noise, size = likelihood.noise, likelihood.n_params + likelihood.n_scale
+    if not noise.smooth and kind != "expected":
+        raise InvalidInput(
+            f"{noise} has kinks: its Hessian is not that of the likelihood, and kind={kind!r} "
+            "means nothing. Use kind='expected', or a profile-likelihood interval, or the "
+            "bootstrap"
+        )
+    if likelihood.prior is not None and kind not in ("expected", "observed"):
+        raise InvalidInput(
+            f"kind={kind!r} is for maximum likelihood: with {likelihood.prior} use 'expected' or "
+            "'observed', the covariance of the posterior"
+        )
+    n, p = likelihood.n_rows, likelihood.n_params
+    if kind == "HC1" and n <= p:
+        raise InvalidInput(f"HC1 divides by n - p, and {n} rows have {p} coefficients")
+    theta = np.asarray(theta, dtype=np.float64)
+    if theta.shape != (size,) or not np.isfinite(theta).all():
+        raise InvalidInput(
+            f"theta must be {size} finite numbers, the coefficients and gamma, not "
+            f"{theta}: where sigma is zero, no covariance exists"
+        )
+    return theta
+
+
+def _expected(likelihood: LinearLikelihood, theta: F64) -> F64:
+    """The inverse of the information, from its triangle, Eq. (3.6)."""
+    R, p = likelihood.factor(theta), likelihood.n_params
+    if likelihood.prior is not None:
+        prior = np.diag(np.sqrt(likelihood.prior_precision))
+        R[:p, :p] = qr_triangle(np.vstack([R[:p, :p], prior]))
+    inverse = solve_upper(R, np.eye(len(R)))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(inverse @ inverse.T)
+
+
+def outer_products(space: Whitened, point: Point) -> F64:
+    """Σ k gᵢgᵢᵀ of the gradients of the rows, Eq. (3.5), in the coordinates of the point.
+
+    A row of frequency k is k rows. One pass over the data; shape (p + q, p + q).
+    """
+    total = np.zeros((space.p + space.q,) * 2)
+    to = space.S_inverse / space.root_b
+    for rows in space.rows():
+        shrink = np.exp(-space.log_sigma(rows, point.gamma))
+        z = np.clip((rows.b - times(rows.A, point.beta)) * shrink, -HUGE, HUGE)
+        psi = space.noise.psi(z)
+        V = np.ones((len(z), 1)) if rows.Z is None else rows.Z
+        by_u = whiten(point.R, rows.A) * (-psi * shrink)[:, None]
+        by_v = (V @ to) * (1 - z * psi)[:, None]
+        total += square(np.hstack([by_u, by_v]), rows.k)
+    return total
+
+
+def _inverse(matrix: F64) -> F64 | None:
+    """Inverse of a matrix that is the identity in the mean; None: it is not positive definite."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors / values) @ vectors.T) if values[0] > DEFINITE else None
+
+
+def _of_data(space: Whitened, point: Point, inner: F64) -> F64:
+    """A covariance of (u, v) at the point as one of (β, γ) in the units of the data."""
+    p = space.p
+    by = np.zeros_like(inner)
+    by[:p, :p] = scale_columns(point.inverse.T, space.exponent[-1] - space.exponent[:-1]).T
+    by[p:, p:] = space.S_inverse / space.root_b
+    with np.errstate(over="ignore", under="ignore"):
+        whole = by @ inner @ by.T
+        return np.asarray((whole + whole.T) / 2)
