@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mlreg.inference.anova import anova as anova
     from mlreg.inference.compare import Comparison as Comparison
     from mlreg.inference.compare import compare as compare
+    from mlreg.inference.likelihood_ratio import LikelihoodRatio as LikelihoodRatio
+    from mlreg.inference.likelihood_ratio import likelihood_ratio as likelihood_ratio
     from mlreg.likelihood.blocks import ArraySource as ArraySource
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
@@ -62,6 +64,7 @@ _HOMES = {
     "InvalidInput": "mlreg.errors",
     "InvalidType": "mlreg.errors",
     "Laplace": "mlreg.likelihood.noise",
+    "LikelihoodRatio": "mlreg.inference.likelihood_ratio",
     "LinearLikelihood": "mlreg.likelihood.linear",
     "Logistic": "mlreg.likelihood.noise",
     "MissingDependency": "mlreg.errors",
@@ -80,6 +83,7 @@ _HOMES = {
     "datasets": "",
     "fit": "mlreg.fitting",
     "likelihood": "",
+    "likelihood_ratio": "mlreg.inference.likelihood_ratio",
     "load": "mlreg.saved",
     "read": "mlreg.data.reader",
     "stable_learning_rate": "mlreg.optimizers.sgd",

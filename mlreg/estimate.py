@@ -17,16 +17,21 @@ from mlreg.data.design import Design
 from mlreg.data.scale import scale_rows
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
 from mlreg.files import plain, write
+from mlreg.inference.covariance import Kind, covariance
 from mlreg.inference.information import Information
 from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
 from mlreg.inference.prediction import Prediction, leverage_root, new_observation
+from mlreg.inference.profile import profile_df, profile_interval
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
+from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
 from mlreg.likelihood.prior import NormalPrior
 from mlreg.likelihood.wrapped import SelectedSource
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.triangle import Triangle, norm, scale_columns
+from mlreg.optimizers.newton import Newton
+from mlreg.optimizers.shape import Profile
 from mlreg.optimizers.solution import History, Solution, Status
 
 __all__ = ["Fit"]
@@ -302,7 +307,7 @@ class Fit:
         assert ls is not None
         return self._spread(ls.unscale(ls.spread * self._s))
 
-    def covariance(self, kind: Literal["expected"] = "expected") -> F64:
+    def covariance(self, kind: Kind = "expected") -> F64:
         """Covariance of the coefficients, shape (p, p), in the units of their products.
 
         Parameters
@@ -310,10 +315,18 @@ class Fit:
         kind : "expected"
             s²(XᵀX)⁻¹, Eq. (2.11): the inverse of the expected information, Eq. (3.4),
             with s² in the place of σ̂². For other than Gaussian noise of one scale: the inverse
-            of the expected information, Eq. (3.6).
+            of the expected information, Eq. (3.6). ``observed``: of the Hessian, Eq. (3.7).
+            ``opg``: of the outer products of the rows' gradients. ``sandwich`` or ``HC0``: White's,
+            right in large samples where the model is wrong. ``HC1``: that times n/(n − p). All but
+            the first read the rows; see `mlreg.inference.covariance.covariance`.
         """
         if kind != "expected":
-            raise InvalidInput(f"kind must be 'expected', the only one so far; not {kind!r}")
+            joint = covariance(self._likelihood(), self.solution.theta, kind)
+            full = np.full((len(self.names),) * 2, np.nan)
+            full[np.ix_(self.rank_report.kept, self.rank_report.kept)] = joint[
+                : self.rank, : self.rank
+            ]
+            return full
         kept = list(self.rank_report.kept)
         full = np.full((len(self.names),) * 2, np.nan)
         ls = self.least_squares
@@ -349,6 +362,27 @@ class Fit:
         With normal quantiles where inference is not exact; posterior intervals with a prior.
         """
         return t_interval(self.params, self.std_errors, level, self._df)
+
+    def profile_interval(self, which: str | int, level: float = 0.95) -> tuple[float, float]:
+        """Profile-likelihood confidence interval of one parameter; it reads the rows.
+
+        Parameters
+        ----------
+        which : str or int
+            A coefficient or a column of the scale design by its name, ``"sigma"``, ``"df"`` of a
+            Student's t whose df was estimated; or a position in θ, of the columns that were kept.
+        level : float
+            Probability that the interval covers it, in large samples.
+
+        Returns
+        -------
+        lower, upper : float
+            An end is infinite where the likelihood never falls so far.
+        """
+        if which == "df" and self.n_shape:
+            profile = Profile(self._likelihood(), Newton().minimize_from)
+            return profile_df(profile, getattr(self.noise, "df", math.inf), level)
+        return profile_interval(self._likelihood(), self.solution, which, level)
 
     def scale_conf_int(self, level: float = 0.95) -> F64:
         """Intervals for `scale_params`, shape (q, 2), with normal quantiles."""
@@ -639,13 +673,19 @@ class Fit:
                     stacklevel=3,
                 )
 
-    def _rows(self) -> Any:
+    def _kept_source(self) -> Source:
+        """The rows, of the columns that were kept."""
         if self.source is None:
             raise DataNeeded(
                 "this fit is without its rows (loaded, or made from sufficient statistics): use "
-                "predict(X) on the data"
+                "predict(X) on the data, or fit them again"
             )
         kept = self.rank_report.kept
-        source = SelectedSource(self.source, kept) if self.rank_report.dependent else self.source
-        for block in source.blocks():
+        return SelectedSource(self.source, kept) if self.rank_report.dependent else self.source
+
+    def _likelihood(self) -> LinearLikelihood:
+        return LinearLikelihood.from_source(self._kept_source(), self.noise, self.prior)
+
+    def _rows(self) -> Any:
+        for block in self._kept_source().blocks():
             yield to_numpy(block.X) @ self._beta, to_numpy(block.y)

@@ -324,6 +324,7 @@ class Whitened:
         noise, p, q, one = self.noise, self.p, self.q, not self.likelihood.scale_names
         values: list[float] = []
         sizes, logs, exact, sunk, longest, blocks = 0.0, 0.0, 0.0, 0.0, 0, 0
+        pulled = 0.0
         by_x, by_v, size_x, size_v = np.zeros(p), np.zeros(q), np.zeros(p), np.zeros(q)
         H, J, moved = np.zeros((p + q, p + q)), np.zeros((p, p)), np.zeros(p + q)
         farthest = (p + 3) * U * float(self._lengths @ np.append(np.abs(beta), 1.0))
@@ -341,7 +342,9 @@ class Whitened:
             logs += float(k.sum()) * float(scale) if one else float(k @ scale)
             values.append(float(k @ rho))
             sizes += float(k @ np.abs(rho))
-            by_x += times_transposed(A, k * psi * shrink)
+            pulls = k * psi * shrink
+            pulled += float(np.abs(pulls).sum())
+            by_x += times_transposed(A, pulls)
             by_v += times_transposed(V, k * (1 - pull))
             if curved:
                 dpsi = noise.dpsi(z)
@@ -361,7 +364,7 @@ class Whitened:
                 exact += float(k @ (np.abs(r) <= reach))
                 sunk += 0.0 if one else float(k @ (reach * shrink >= 1))
             if bounds:
-                size, pulls = np.abs(W), k * np.abs(psi) * shrink
+                size, pulls = np.abs(W), np.abs(pulls)
                 reached = abs(gamma[0]) if Z is None else np.abs(Z) @ np.abs(gamma)
                 blur = (q + 4) * U * (1 + abs(self.log_unit) + reached)
                 dz = k * (reach * shrink + blur * np.abs(z))
@@ -407,7 +410,8 @@ class Whitened:
             gradient=gradient,
             hessian=hessian,
             error=np.abs(to).T @ (through + moved),
-            noise_of_nll=16 * U * (sizes + abs(total)) + float(np.abs(gradient[:p]).sum()) * U,
+            # of the sums, and of residuals, whose roundings go either way
+            noise_of_nll=16 * U * (sizes + abs(total)) + farthest / (p + 3) * pulled / self.n,
             exact=exact,
             sunk=sunk,
             bounded=bounds,

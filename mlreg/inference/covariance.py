@@ -76,8 +76,10 @@ def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected"
         require_full_rank(likelihood)
     if kind == "expected":
         return _expected(likelihood, theta)
-    space, p = whitened(likelihood), likelihood.n_params
-    point = space.at(space.scale(theta[:p]), theta[p:], bounds=False)
+    p, kinks = likelihood.n_params, not likelihood.noise.smooth
+    space = Whitened(likelihood, kinks=True) if kinks else whitened(likelihood)
+    known = np.eye(len(theta)) if kind == "opg" else None  # no Hessian is asked for
+    point = space.at(space.scale(theta[:p]), theta[p:], bounds=False, hessian=known)
     if not point.finite:
         raise InvalidInput("the derivatives of the likelihood overflow at this theta")
     if kind == "opg":
@@ -109,11 +111,11 @@ def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
         kinds = ", ".join(map(repr, get_args(Kind)))
         raise InvalidInput(f"kind must be one of {kinds}; not {kind!r}")
     noise, size = likelihood.noise, likelihood.n_params + likelihood.n_scale
-    if not noise.smooth and kind != "expected":
+    if not noise.smooth and kind not in ("expected", "opg"):
         raise InvalidInput(
             f"{noise} has kinks: its Hessian is not that of the likelihood, and kind={kind!r} "
-            "means nothing. Use kind='expected', or a profile-likelihood interval, or the "
-            "bootstrap"
+            "means nothing. Use kind='expected' or 'opg', or a profile-likelihood interval, or "
+            "the bootstrap"
         )
     if likelihood.prior is not None and kind not in ("expected", "observed"):
         raise InvalidInput(

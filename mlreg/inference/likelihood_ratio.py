@@ -96,14 +96,14 @@ def likelihood_ratio(small: "Fit", large: "Fit") -> LikelihoodRatio:
     >>> data = ml.datasets.longley()
     >>> small, large = (ml.fit(data.X[:, :k], data.y) for k in (4, 6))
     >>> print(likelihood_ratio(small, large))
-    likelihood-ratio test of Gaussian() within + x5, x6
+    likelihood-ratio test of Gaussian(), 5 coefficients within Gaussian(), 7 coefficients
       2 x log-likelihood ratio 15.8906, df 2, p value 0.000354
     """
     for which, fit in (("small", small), ("large", large)):
         _check(which, fit)
     boundary = _on_boundary(small, large)
     _check_columns(small, large)
-    sizes = _size(small), _size(large)
+    sizes = small.n_parameters, large.n_parameters
     df = sizes[1] - sizes[0]
     if df < 1:
         raise InvalidInput(
@@ -129,33 +129,19 @@ def _tail(df: int, statistic: float) -> float:
     return float(chdtrc(df, statistic)) if df else float(statistic <= 0)
 
 
-def _scale_names(fit: "Fit") -> tuple[str, ...]:
-    return tuple(getattr(fit, "scale_names", ()))
-
-
-def _n_shape(fit: "Fit") -> int:
-    return int(getattr(fit, "n_shape", 0))
-
-
-def _size(fit: "Fit") -> int:
-    """Number of parameters that were estimated."""
-    return fit.rank + (len(_scale_names(fit)) or 1) + _n_shape(fit)
-
-
 def _words(fit: "Fit") -> str:
-    noise = repr(fit.solution.noise) + (" (df estimated)" if _n_shape(fit) else "")
-    scale = _scale_names(fit)
-    more = f", sigma of {', '.join(scale)}" if scale else ""
+    noise = repr(fit.noise) + (" (df estimated)" if fit.n_shape else "")
+    more = f", sigma of {', '.join(fit.scale_names)}" if fit.scale_names else ""
     return f"{noise}, {fit.rank} coefficients{more}"
 
 
 def _check(which: str, fit: "Fit") -> None:
     if not hasattr(fit, "solution"):
         raise InvalidInput(f"the {which} fit is no Fit but {type(fit).__name__}")
-    if (prior := getattr(fit, "prior", None)) is not None:
+    if fit.prior is not None:
         raise InvalidInput(
-            f"the {which} fit has the prior {prior}: likelihoods at the mode of a posterior are "
-            "not maxima, and their ratio is no test. Fit without a prior"
+            f"the {which} fit has the prior {fit.prior}: likelihoods at the mode of a posterior "
+            "are not maxima, and their ratio is no test. Fit without a prior"
         )
     if fit.solution.status.code != "converged":
         raise InvalidInput(
@@ -166,13 +152,13 @@ def _check(which: str, fit: "Fit") -> None:
 
 def _on_boundary(small: "Fit", large: "Fit") -> bool:
     """Whether the smaller noise is the limit of the larger; an error where it is not within it."""
-    noises = small.solution.noise, large.solution.noise
-    if _n_shape(large):  # Student's t, whatever was estimated: it may be infinity
-        if _n_shape(small) or isinstance(noises[0], StudentT):
+    noises = small.noise, large.noise
+    if large.n_shape:  # Student's t, whatever was estimated: it may be infinity
+        if small.n_shape or isinstance(noises[0], StudentT):
             return False
         if isinstance(noises[0], Gaussian):
             return True
-    elif noises[0] == noises[1] and not _n_shape(small):
+    elif noises[0] == noises[1] and not small.n_shape:
         return False
     raise InvalidInput(
         f"{_words(small)} is not nested within {_words(large)}: no value of a parameter that was "
@@ -185,7 +171,7 @@ def _check_columns(small: "Fit", large: "Fit") -> None:
     missing = [name for name in kept_names(small) if name not in kept_names(large)]
     if missing:
         raise InvalidInput(f"the larger fit lacks the columns {', '.join(missing)} of the smaller")
-    transforms = [getattr(fit, "transform", None) for fit in (small, large)]
+    transforms = [fit.design.transform for fit in (small, large)]
     if transforms[0] != transforms[1]:
         raise InvalidInput(
             f"the responses are transformed differently ({transforms[0]} and {transforms[1]}): "
@@ -197,7 +183,7 @@ def _check_columns(small: "Fit", large: "Fit") -> None:
             f"({small.n_rows} and {large.n_rows} observations)"
         )
     # where σ is the same in every row, its one column is a constant
-    scale, wider = _scale_names(small) or ("Intercept",), _scale_names(large) or ("Intercept",)
+    scale, wider = small.scale_names or ("Intercept",), large.scale_names or ("Intercept",)
     missing = [name for name in scale if name not in wider]
     if missing:
         raise InvalidInput(

@@ -11,7 +11,7 @@ computing profile-likelihood-based confidence intervals", Applied Statistics 37 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,9 +22,11 @@ from scipy.special import chdtri
 
 from mlreg.certificate import least_squares
 from mlreg.errors import InvalidInput
+from mlreg.likelihood.blocks import Block, Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace
 from mlreg.linalg.triangle import norm, scale_columns
+from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.newton import Newton
 from mlreg.optimizers.solution import Solution
 from mlreg.scoring import DEFINITE, Point, Whitened, whitened
@@ -70,7 +72,8 @@ def profile_interval(
     ------
     InvalidInput
         A parameter of no or of two such names; a solution that has not converged, or that is no
-        minimum; a prior; a coefficient under noise with kinks; an end that could not be verified.
+        minimum; a prior; under noise with kinks, other than a coefficient or σ of Laplace noise of
+        one scale; an end that could not be verified.
 
     Notes
     -----
@@ -102,6 +105,8 @@ def profile_interval(
         closed = _closed_scale(likelihood, solution, half)
     else:
         closed = _closed_coefficient(likelihood, j, half) if likelihood.exact else None
+        if type(likelihood.noise) is Laplace and not likelihood.scale_names:
+            closed = _absolute_coefficient(likelihood, solution, j, half)
     lower, upper = _Profile.of(likelihood, solution, j).interval(half) if closed is None else closed
     return (math.exp(lower), math.exp(upper)) if which == "sigma" else (lower, upper)
 
@@ -221,6 +226,70 @@ def _closed_scale(
     return float(at + lower), float(at + upper)
 
 
+def _absolute_coefficient(
+    likelihood: LinearLikelihood, solution: Solution, j: int, half: float
+) -> tuple[float, float]:
+    """Of least absolute deviations: where n log of the loss has risen by ``half``, Eq. (8.2).
+
+    The loss with the coefficient held is that of the other columns for what it leaves of the
+    response: a convex function of it, of straight pieces.
+    """
+    n, p = likelihood.n_rows, likelihood.n_params
+    least, at = float(solution.theta[-1]), float(solution.theta[j])
+    inverse = np.linalg.inv(likelihood.factor(solution.theta)[:p, :p])
+    unit = float(np.linalg.norm(inverse[j]))
+
+    def rise(steps: float) -> float:
+        """Excess of the profile, so many standard errors from the estimate."""
+        source = _Held(likelihood.source, j, at + steps * unit)
+        return n * (_log_mean_deviation(source, likelihood) - least) - half
+
+    def end(side: float) -> float:
+        inside, outside = 0.0, side * math.sqrt(2 * half)
+        while rise(outside) < 0:
+            inside, outside = outside, 2 * outside
+            if abs(outside) > FARTHEST:
+                return side * math.inf
+        return at + unit * float(brentq(rise, *sorted((inside, outside)), xtol=1e-9))
+
+    return end(-1.0), end(1.0)
+
+
+def _log_mean_deviation(source: "_Held", likelihood: LinearLikelihood) -> float:
+    """The least log of the mean absolute deviation."""
+    if source.names:
+        return float(Exact().minimize(likelihood.from_source(source, Laplace())).theta[-1])
+    total = 0.0
+    for block in source.blocks():
+        k = 1.0 if block.frequency is None else block.frequency
+        w = 1.0 if block.precision is None else np.sqrt(block.precision)
+        total += float(np.sum(k * w * np.abs(block.y)))
+    return math.log(total / likelihood.n_rows)
+
+
+class _Held:
+    """Rows with one coefficient held: its column times that is taken from the response."""
+
+    checked = True
+
+    def __init__(self, source: Source, j: int, value: float) -> None:
+        self.source, self.j, self.value = source, j, value
+        self.keep = [i for i in range(len(source.names)) if i != j]
+        self.names = tuple(source.names[i] for i in self.keep)
+        self.n_rows, self.rereadable = source.n_rows, source.rereadable
+
+    def blocks(
+        self, size: int | None = None, rng: np.random.Generator | None = None
+    ) -> Iterator[Block]:
+        """Blocks of the source, less a column."""
+        for block in self.source.blocks(size, rng):
+            X, y = to_numpy(block.X), to_numpy(block.y) - self.value * to_numpy(block.X)[:, self.j]
+            weights = (
+                None if w is None else to_numpy(w) for w in (block.frequency, block.precision)
+            )
+            yield Block(X[:, self.keep], y, *weights)
+
+
 # What is iterated
 
 
@@ -304,8 +373,8 @@ class _Profile:
         """Of parameter j, from the minimum that the solution is near."""
         if not likelihood.noise.smooth:
             raise InvalidInput(
-                f"{likelihood.noise} has kinks, and its profile is followed for sigma only: ask "
-                "for which='sigma'"
+                f"{likelihood.noise} has kinks, and with a scale design its profile is not "
+                "followed: use the covariance of kind 'expected', or the bootstrap"
             )
         space, p = whitened(likelihood), likelihood.n_params
         theta = solution.theta

@@ -234,16 +234,22 @@ def test_with_a_prior_it_is_that_of_the_posterior():
             covariance(likelihood, theta, kind)
 
 
-def test_laplace_has_the_expected_one_only():
+def test_laplace_has_no_hessian():
     X, y, _ = problem(9)
     likelihood = ml.LinearLikelihood(X, y, noise=ml.Laplace())
     theta = np.array([1.0, 2.0, -3.0, 0.5])
     found = covariance(likelihood, theta)
     same(found[:3, :3], np.exp(2 * 0.5) * np.linalg.inv(X.T @ X), 1e-12)  # E psi^2 = 1
     assert found[3, 3] == pytest.approx(1 / 80, rel=1e-14)
-    for kind in KINDS[1:]:
-        with pytest.raises(ml.InvalidInput, match=r"kinks.*'expected'"):
-            covariance(likelihood, theta, kind)
+    psi = np.sign(y - X @ theta[:3])
+    g = np.column_stack(
+        [X * (psi / np.exp(0.5))[:, None], np.abs(y - X @ theta[:3]) / np.exp(0.5) - 1]
+    )
+    same(covariance(likelihood, theta, "opg"), np.linalg.inv(g.T @ g), 1e-10)
+    for kind in KINDS:
+        if kind not in ("expected", "opg"):
+            with pytest.raises(ml.InvalidInput, match=r"kinks.*'expected'"):
+                covariance(likelihood, theta, kind)
 
 
 def test_what_does_not_exist_is_refused():
