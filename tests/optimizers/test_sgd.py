@@ -386,3 +386,24 @@ def test_other_noise_that_diverges_says_so():
     fit = ml.fit(X, y, noise=ml.Huber(), optimizer=ml.SGD(50.0, epochs=3))
     assert fit.status.code == "diverged"
     assert "too large for this data" in fit.status.message
+
+
+def test_laplace_is_descended_and_its_distance_is_exact():
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((500, 2))
+    y = 1 + X @ [2.0, -3.0] + rng.laplace(size=500)
+    mle = ml.fit(X, y, noise=ml.Laplace())
+    fit = ml.fit(X, y, noise=ml.Laplace(), optimizer=ml.SGD(0.02, epochs=20))
+    D = design(X)
+    r = y - D @ fit.params
+    assert fit.sigma == pytest.approx(np.mean(np.abs(r)), rel=1e-12)
+    true = np.linalg.norm(D @ (fit.params - mle.params)) / mle.sigma
+    assert fit.certificate.distance == pytest.approx(true, rel=1e-9)
+    assert fit.certificate.exact
+    assert fit.history.distance[0] > 50
+    assert fit.history.distance[-1] == fit.certificate.distance
+    assert fit.status.ok == (true <= 0.1)
+    assert fit.nll >= mle.nll
+    assert fit.log_likelihood == pytest.approx(
+        -np.sum(np.abs(r) / fit.sigma + np.log(2 * fit.sigma)), rel=1e-12
+    )
