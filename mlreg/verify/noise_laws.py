@@ -306,11 +306,12 @@ def _jumps(noise: Any) -> list[float]:
 def _bends(likelihood: LinearLikelihood, start: F64, way: F64) -> list[float]:
     """Where, on the way from 0 to 1, the residual of a row meets a jump of ψ or ψ′."""
     jumps, bends = _jumps(likelihood.noise), []
-    for X, y, _, w in _rows(likelihood) if jumps else ():
+    p = likelihood.n_params
+    for X, y, _, w, Z in _rows(likelihood) if jumps else ():
 
-        def z(t: float, X: F64 = X, y: float = y, w: float = w) -> float:
+        def z(t: float, X: F64 = X, y: float = y, w: float = w, Z: F64 = Z) -> float:
             theta = start + t * way
-            return float(np.sqrt(w) * (y - X @ theta[:-1]) * np.exp(-theta[-1]))
+            return float(np.sqrt(w) * (y - X @ theta[:p]) * np.exp(-(Z @ theta[p:])))
 
         knots = np.linspace(0, 1, 65)
         values = np.array([z(t) for t in knots])
@@ -325,23 +326,26 @@ def _bends(likelihood: LinearLikelihood, start: F64, way: F64) -> list[float]:
 def _sizes(likelihood: LinearLikelihood, theta: F64) -> F64:
     """Sums of |terms|, before any cancellation, of the NLL and of its gradient."""
     noise, total = likelihood.noise, np.zeros(len(theta) + 1)
-    for X, y, k, w in _rows(likelihood):
-        unit = np.sqrt(w) * np.exp(-theta[-1])
-        z = np.array([unit * (y - X @ theta[:-1])])
-        reach = unit * (abs(y) + np.abs(X) @ np.abs(theta[:-1])) * (1 + abs(theta[-1]))
+    beta, gamma = theta[: likelihood.n_params], theta[likelihood.n_params :]
+    for X, y, k, w, Z in _rows(likelihood):
+        unit, log_size = np.sqrt(w) * np.exp(-(Z @ gamma)), float(np.abs(Z) @ np.abs(gamma))
+        z = np.array([unit * (y - X @ beta)])
+        reach = unit * (abs(y) + np.abs(X) @ np.abs(beta)) * (1 + log_size)
         pull = abs(noise.psi(z)[0]) + reach * abs(noise.dpsi(z)[0])
-        cost = abs(noise.rho(z)[0]) + pull * reach + abs(theta[-1]) + abs(np.log(w))
-        total += k * np.array([cost, *(np.abs(X) * unit * pull), 1 + reach * pull])
+        cost = abs(noise.rho(z)[0]) + pull * reach + log_size + abs(np.log(w))
+        by_gamma = np.abs(Z) * (1 + reach * pull)
+        total += k * np.array([cost, *(np.abs(X) * unit * pull), *by_gamma])
     return total
 
 
-def _rows(likelihood: LinearLikelihood) -> Iterator[tuple[F64, float, float, float]]:
-    """Each row with its response, frequency and precision."""
+def _rows(likelihood: LinearLikelihood) -> Iterator[tuple[F64, float, float, float, F64]]:
+    """Each row with its response, frequency, precision, and its row of the scale design."""
     for block in likelihood.source.blocks():
         ones = np.ones(block.y.shape[0])
         k = ones if block.frequency is None else to_numpy(block.frequency)
         w = ones if block.precision is None else to_numpy(block.precision)
-        yield from zip(to_numpy(block.X), to_numpy(block.y), k, w, strict=True)
+        Z = ones[:, None] if block.Z is None else to_numpy(block.Z)
+        yield from zip(to_numpy(block.X), to_numpy(block.y), k, w, Z, strict=True)
 
 
 @law("bounded", "3.4", "3.6", "3.9")
@@ -356,12 +360,16 @@ def information_is_mean_product(likelihood: LinearLikelihood, theta: F64) -> Any
     missed, loss = 0.0, 1.0
     unit = np.sqrt(np.diagonal(stated))
     unit = np.where(unit > 0, unit, 1.0)  # a column of zeros has no information
-    for X, _, frequency, w in _rows(likelihood):
-        centre, scale = float(X @ theta[:-1]), float(np.exp(theta[-1]) / np.sqrt(w))
+    p = likelihood.n_params
+    for X, _, frequency, w, Z in _rows(likelihood):
+        centre, scale = float(X @ theta[:p]), float(np.exp(Z @ theta[p:]) / np.sqrt(w))
+        given = Z[None, :] if likelihood.scale_names else None
 
-        def row(z: F64, X: F64 = X, w: float = w, at: Any = (centre, scale)) -> Any:
+        def row(
+            z: F64, X: F64 = X, w: float = w, at: Any = (centre, scale), given: Any = given
+        ) -> Any:
             y = np.array([at[0] + at[1] * z[0]])
-            source = ArraySource(X[None, :], y, precision=np.array([w]))
+            source = ArraySource(X[None, :], y, precision=np.array([w]), scale=given)
             one = LinearLikelihood.from_source(source, noise)
             g = one.gradient(theta) / unit
             parts = [np.outer(g, g).ravel(), g]

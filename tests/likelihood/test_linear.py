@@ -172,6 +172,26 @@ def test_information_is_the_mean_product_for_every_noise(noise):
     source = ArraySource(X, y, **weights)
     likelihood = ml.LinearLikelihood.from_source(source, noise)
     laws.information_is_mean_product(likelihood, np.array([0.5, -1.0, 0.2]))
+    uneven = ArraySource(X, y, scale=np.column_stack([np.ones(2), [0.3, -1.0]]), **weights)
+    likelihood = ml.LinearLikelihood.from_source(uneven, noise)
+    laws.information_is_mean_product(likelihood, np.array([0.5, -1.0, 0.2, 0.4]))
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
+def test_laws_of_a_scale_design_for_every_noise(noise, monkeypatch):
+    rng = np.random.default_rng(6)
+    X, y, Z = (rng.standard_normal((8, k)) for k in (2, 1, 2))
+    likelihood = ml.LinearLikelihood(X, y[:, 0], noise=noise, scale=Z)
+    start, stop = np.array([0.3, -0.2, 0.1, 0.4]), np.array([0.1, 0.5, -0.3, 0.2])
+    laws.gradient_and_hessian_are_derivatives(likelihood, start, stop)
+    right = ml.LinearLikelihood.gradient
+
+    def wrong(self, theta):
+        return right(self, theta) * np.array([1, 1, 1, 1 + 1e-6])
+
+    monkeypatch.setattr(ml.LinearLikelihood, "gradient", wrong)
+    with pytest.raises(laws.LawViolation):
+        laws.gradient_and_hessian_are_derivatives(likelihood, start, stop)
 
 
 def broken(member, by):
