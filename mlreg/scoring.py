@@ -324,7 +324,7 @@ class Whitened:
         noise, p, q, one = self.noise, self.p, self.q, not self.likelihood.scale_names
         values: list[float] = []
         sizes, logs, exact, sunk, longest, blocks = 0.0, 0.0, 0.0, 0.0, 0, 0
-        pulled = 0.0
+        pulled = np.zeros(2)
         by_x, by_v, size_x, size_v = np.zeros(p), np.zeros(q), np.zeros(p), np.zeros(q)
         H, J, moved = np.zeros((p + q, p + q)), np.zeros((p, p)), np.zeros(p + q)
         farthest = (p + 3) * U * float(self._lengths @ np.append(np.abs(beta), 1.0))
@@ -343,7 +343,7 @@ class Whitened:
             values.append(float(k @ rho))
             sizes += float(k @ np.abs(rho))
             pulls = k * psi * shrink
-            pulled += float(np.abs(pulls).sum())
+            pulled += np.array([np.sum(pulls * pulls), np.sum((pulls * b) ** 2)])
             by_x += times_transposed(A, pulls)
             by_v += times_transposed(V, k * (1 - pull))
             if curved:
@@ -394,6 +394,8 @@ class Whitened:
         to[p:, p:] = np.eye(q)
         whole = np.append(-solve_upper(self.base, by_x, transpose=True), by_v)
         gradient = to.T @ whole
+        row = float(self._lengths[:p] @ np.abs(beta)) / math.sqrt(self.n)  # |A||β| of most rows
+        wide = float(np.sqrt(pulled) @ np.array([row, 1.0]))
         if hessian is None:
             hessian = to.T @ H @ to
             hessian = (hessian + hessian.T) / 2
@@ -411,7 +413,7 @@ class Whitened:
             hessian=hessian,
             error=np.abs(to).T @ (through + moved),
             # of the sums, and of residuals, whose roundings go either way
-            noise_of_nll=16 * U * (sizes + abs(total)) + farthest / (p + 3) * pulled / self.n,
+            noise_of_nll=U * (16 * (sizes + abs(total)) + wide),
             exact=exact,
             sunk=sunk,
             bounded=bounds,

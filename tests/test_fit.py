@@ -502,7 +502,7 @@ def test_to_frame():
 def test_covariance_kinds():
     fit = ml.fit(XZ, Y)
     assert np.sqrt(np.diagonal(fit.covariance())) == pytest.approx(fit.std_errors, rel=1e-14)
-    with pytest.raises(ml.InvalidInput, match="kind must be 'expected'"):
+    with pytest.raises(ml.InvalidInput, match="kind must be one of"):
         fit.covariance("HC3")
 
 
