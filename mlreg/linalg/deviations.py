@@ -108,6 +108,7 @@ class Deviations:
         self.rows, self.R, self.n, self.count = rows, R, n, count
         self.p = len(R)
         self.nowhere = np.full(self.p, math.inf)
+        self.tiny = 0.0  # a residual that is nothing beside the responses, and may underflow
         self.inverse = solve_upper(R, np.eye(self.p))
         self.norms = np.linalg.norm(R, axis=0)
         self.per_square = 1 / np.maximum(self.norms * self.norms, 1e-300)
@@ -117,20 +118,23 @@ class Deviations:
 
     def within(self, rows: Rows) -> "Deviations":
         """The same for rows in memory."""
-        return Deviations(lambda: [rows], self.R, float(rows[2].sum()), len(rows[1]))
+        other = Deviations(lambda: [rows], self.R, float(rows[2].sum()), len(rows[1]))
+        other.tiny = max(self.tiny, U * U * U * float(np.abs(rows[1]).max(initial=0.0)))
+        return other
 
     def solve(self, start: F64) -> Point | None:
         """The minimum, from anywhere; None where rounding hides it."""
         origin = Point(start, np.zeros(self.p), self.nowhere)
         if self.count <= max(FEW, 2 * BAND * self.p):
-            parts = [np.concatenate(part) for part in zip(*self.rows(), strict=True)]
-            few = self.settle((parts[0], parts[1], parts[2]), np.zeros(self.p), origin)
+            A, b, c = (np.concatenate(part) for part in zip(*self.rows(), strict=True))
+            few = self.within((A, b, c)).settle((A, b, c), np.zeros(self.p), origin)
             return few and replace(few, width=math.inf)
         most = 2 * int(self.p ** (1 / 3) * self.count ** (2 / 3))
         stride = max(4, self.count // max(most, FEW // 2))
         sample = self.sample(stride, start)
         near = sample.solve(start) or origin
         A, b, _ = next(iter(sample.rows()))
+        self.tiny = sample.tiny
         size = np.sort(np.abs(b - A @ near.high) / self.leverage(A))
         share = min(1.0, WIDE * math.sqrt(self.p / len(b)))
         width = float(size[int(share * (len(b) - 1))])
@@ -267,7 +271,7 @@ class Deviations:
     def blur(self, A: F64, b: F64, point: Point, W: F64 | None = None) -> F64:
         """Bound on the residual, in twice the precision, of a row through the vertex at a point."""
         unit = 8 * U * U * (self.p + 4)
-        size = unit * (np.abs(b) + np.abs(A) @ np.abs(point.high))
+        size = unit * (np.abs(b) + np.abs(A) @ np.abs(point.high)) + self.tiny
         if math.isfinite(point.reach[0]):
             size += np.abs(self.whiten(A) if W is None else W) @ point.reach
         return np.asarray(size)
@@ -278,6 +282,7 @@ class Deviations:
         last, shrinks = math.inf, False
         for _ in range(40):
             r = np.add(*doubled_residual(A, b, high, low))
+            r[np.abs(r) <= self.tiny] = 0
             step = inverse @ r
             size = norm(step)
             if not size < 0.5 * last:

@@ -362,3 +362,18 @@ def test_other_noise_with_kinks_is_refused():
     for optimizer in (ml.Newton(), ml.Scipy()):
         with pytest.raises(ml.InvalidInput, match=r"Exact\(\) finds the MLE of Laplace\(\)"):
             optimizer.minimize(ml.LinearLikelihood(X, y, noise=ml.Laplace()))
+
+
+def test_a_solution_of_zeros_is_found():
+    """Most responses are zero, and the coefficients with them: nothing is left to halve."""
+    rng = np.random.default_rng(11)
+    for trial in range(60):
+        n, p = int(rng.integers(6, 40)), int(rng.integers(1, 6))
+        X = rng.standard_normal((n, p))
+        y = np.where(rng.random(n) < 0.7, 0.0, rng.laplace(size=n))
+        if trial % 3 == 0:
+            y = rng.integers(-1, 2, n).astype(float)
+        fit = ml.fit(X, y, intercept=False, noise=ml.Laplace(), rank_deficient="drop")
+        assert fit.status.ok, fit.status
+        if fit.status.code == "converged":
+            assert np.abs(y - X @ fit.params).sum() <= np.abs(y).sum() * (1 + 1e-12)
