@@ -364,16 +364,13 @@ def test_other_noise_with_kinks_is_refused():
             optimizer.minimize(ml.LinearLikelihood(X, y, noise=ml.Laplace()))
 
 
-def test_a_solution_of_zeros_is_found():
+@pytest.mark.parametrize("seed", [1627, 3735, 1, 3])  # the first two once went on for ever
+def test_a_solution_of_zeros_is_found(seed):
     """Most responses are zero, and the coefficients with them: nothing is left to halve."""
-    rng = np.random.default_rng(11)
-    for trial in range(60):
-        n, p = int(rng.integers(6, 40)), int(rng.integers(1, 6))
-        X = rng.standard_normal((n, p))
-        y = np.where(rng.random(n) < 0.7, 0.0, rng.laplace(size=n))
-        if trial % 3 == 0:
-            y = rng.integers(-1, 2, n).astype(float)
-        fit = ml.fit(X, y, intercept=False, noise=ml.Laplace(), rank_deficient="drop")
-        assert fit.status.ok, fit.status
-        if fit.status.code == "converged":
-            assert np.abs(y - X @ fit.params).sum() <= np.abs(y).sum() * (1 + 1e-12)
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(6, 40)), int(rng.integers(1, 6))
+    X = rng.standard_normal((n, p))
+    y = np.where(rng.random(n) < 0.65, 0.0, rng.laplace(size=n))
+    solution = ml.Exact().minimize(ml.LinearLikelihood(X, y, noise=ml.Laplace()))
+    assert solution.status.code == "converged", solution.status
+    assert np.abs(y - X @ solution.theta[:-1]).sum() <= np.abs(y).sum() * (1 + 1e-12)
