@@ -1,8 +1,8 @@
 """The MLE under Laplace noise, least absolute deviations, Eq. (8.2), and its certificate.
 
 At the MLE the gradient jumps over zero: Σ cᵢuᵢxᵢ = 0 with c = k√w, where uᵢ is the sign of a
-residual, and any number in [−1, 1] for one that is zero, Eq. (8.3). Such uᵢ prove that no β has a
-smaller loss: Σ cᵢ|yᵢ − xᵢᵀβ| ≥ Σ cᵢuᵢ(yᵢ − xᵢᵀβ) = Σ cᵢuᵢyᵢ, which is the loss of the MLE. So a
+residual, and any number in [−1, 1] for one that is zero, Eqs. (8.3) and (11.13). Such uᵢ prove that no
+β has a smaller loss, Eq. (11.14): Σ cᵢ|yᵢ − xᵢᵀβ| ≥ Σ cᵢuᵢ(yᵢ − xᵢᵀβ) = Σ cᵢuᵢyᵢ, which is the loss of the MLE. So a
 point is judged by its distance from the MLE itself, however far it is.
 
 Where a |uᵢ| of a zero residual is 1, too, that residual may become one of its sign at no loss, and
@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LeastAbsolute:
-    """The Laplace MLE, and what a certificate needs of it.
+    """The Laplace MLE, Eqs. (8.2) and (11.13), and what a certificate needs of it.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class LeastAbsolute:
         return np.asarray(self.bound / (self.spread * self.sigma))
 
     def loss_at(self, params: F64) -> float:
-        """Σ cᵢ|rᵢ| at coefficients in the units of the data, scaled; a pass, if they are others."""
+        """Σ cᵢ|rᵢ|, Eq. (8.2), scaled, at any coefficients; a pass, if they are others."""
         beta = self.scale(params)
         return self.loss if (beta == self.high).all() else self.deviations.loss(beta)
 

@@ -66,7 +66,7 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Rows of small residuals at a point, and the sum over all others.
+    """Rows of small residuals at a point, and the sum over all others, Eq. (11.16).
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Band:
 
 
 class Deviations:
-    """Σ cᵢ|bᵢ − aᵢᵀβ|, to be minimised.
+    """Σ cᵢ|bᵢ − aᵢᵀβ|, Eq. (8.2), to be minimised.
 
     Parameters
     ----------
@@ -184,11 +184,11 @@ class Deviations:
         return Band((A, b, c), gradient, math.fsum(losses))
 
     def size(self, beta: F64) -> float:
-        """About Σ cᵢ|aᵢ|ᵀ|β|."""
+        """About Σ cᵢ|aᵢ|ᵀ|β|, of which rounding makes errors, Eq. (5.7)."""
         return math.sqrt(self.n) * float(self.norms @ np.abs(beta))
 
     def loss(self, beta: F64) -> float:
-        """Σ cᵢ|rᵢ|; one pass."""
+        """Σ cᵢ|rᵢ|, Eq. (8.2); one pass."""
         return math.fsum(float(c @ np.abs(b - A @ beta)) for A, b, c in self.rows())
 
     def descend(
@@ -221,7 +221,7 @@ class Deviations:
         return None
 
     def tilted(self, point: Point, tilt: F64) -> Point | None:
-        """The minimum of the loss less tiltᵀβ, from a minimum of the loss."""
+        """The minimum of the loss less tiltᵀβ, from a minimum of the loss, Eq. (11.17)."""
         return self.descend(point, point.width, tilt, self.minimise)
 
     def stands(self, point: Point, found: Point) -> bool:
@@ -244,7 +244,7 @@ class Deviations:
         return self.within(rows).descend(near, width, tilt, self.settle)
 
     def whiten(self, A: F64) -> F64:
-        """AR⁻¹, by substitution."""
+        """AR⁻¹, by substitution, Eq. (7.3)."""
         return np.ascontiguousarray(solve_upper(self.R, A.T, transpose=True).T)
 
     def settle(self, rows: Rows, tilt: F64, point: Point) -> Point | None:
