@@ -1,9 +1,9 @@
 """The MLE under Laplace noise, least absolute deviations, Eq. (8.2), and its certificate.
 
 At the MLE the gradient jumps over zero: Σ cᵢuᵢxᵢ = 0 with c = k√w, where uᵢ is the sign of a
-residual, and any number in [−1, 1] for one that is zero, Eqs. (8.3) and (11.13). Such uᵢ prove that no
-β has a smaller loss, Eq. (11.14): Σ cᵢ|yᵢ − xᵢᵀβ| ≥ Σ cᵢuᵢ(yᵢ − xᵢᵀβ) = Σ cᵢuᵢyᵢ, which is the loss of the MLE. So a
-point is judged by its distance from the MLE itself, however far it is.
+residual, and any number in [−1, 1] for one that is zero, Eqs. (8.3) and (11.13). Such uᵢ prove
+that no β has a smaller loss, Eq. (11.14): Σ cᵢ|yᵢ − xᵢᵀβ| ≥ Σ cᵢuᵢ(yᵢ − xᵢᵀβ) = Σ cᵢuᵢyᵢ, which is
+the loss of the MLE. So a point is judged by its distance from the MLE itself, however far it is.
 
 Where a |uᵢ| of a zero residual is 1, too, that residual may become one of its sign at no loss, and
 the MLE need not be unique.
