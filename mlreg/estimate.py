@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import os
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, overload
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 from mlreg._version import __version__
 from mlreg.certificate import Certificate, LeastSquares
 from mlreg.data.design import Design
-from mlreg.data.scale import scale_rows
-from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
+from mlreg.errors import DataNeeded, InvalidInput, MissingDependency
 from mlreg.files import plain, write
 from mlreg.inference.covariance import Kind, covariance
 from mlreg.inference.information import Information
-from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, t_quantile
-from mlreg.inference.prediction import Prediction, leverage_root, new_observation
+from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values
+from mlreg.inference.predict import Of, predict, predict_scale
+from mlreg.inference.prediction import Prediction
 from mlreg.inference.profile import profile_df, profile_interval
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
@@ -38,7 +37,6 @@ __all__ = ["Fit"]
 
 F64 = NDArray[np.float64]
 FORMAT, VERSION = "mlreg.Fit", 2
-Of = Literal["median", "mean", "transformed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -464,38 +462,7 @@ class Fit:
         NumericalWarning
             Columns were left out as dependent, and the new rows do not obey that dependence.
         """
-        if interval not in (None, "mean", "prediction"):
-            raise InvalidInput(f"interval must be None, 'mean' or 'prediction', not {interval!r}")
-        if of not in ("median", "mean", "transformed"):
-            raise InvalidInput(f"of must be 'median', 'mean' or 'transformed', not {of!r}")
-        transform = None if of == "transformed" else self.design.transform
-        if transform is not None and (interval, of) == ("mean", "mean"):
-            raise InvalidInput(
-                "limits for the mean of a transformed response are not those of the model "
-                "transformed back: take of='median', or of='transformed'"
-            )
-        rows = self.design.matrix(X_new)
-        self._check_dependence(rows)
-        kept = rows[:, list(self.rank_report.kept)]
-        mean = centre = kept @ self._beta
-        if transform is not None:
-            centre = np.asarray(
-                transform.mean(mean, self.predict_scale(X_new, scale), self.noise)
-                if of == "mean"
-                else transform.inverse(mean)
-            )
-        if interval is None:
-            return centre
-        error, quantile = self._mean_errors(kept), t_quantile(level, self._df)
-        if interval == "prediction" and self.exact:
-            error = np.hypot(error, np.ldexp(self._s, self._scale_y))
-        half = error * quantile
-        if interval == "prediction" and not self.exact:
-            half = new_observation(self.noise, level, error, self.predict_scale(X_new, scale))
-        lower, upper = mean - half, mean + half
-        if transform is not None:
-            lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))
-        return Prediction(centre, lower, upper, "exact" if self.exact else "asymptotic")
+        return predict(self, X_new, interval, level, of, scale)
 
     def predict_scale(self, X_new: Any, scale: Any = None) -> F64:
         """Noise scale σ at new rows, shape (m,), in units of y.
@@ -507,20 +474,7 @@ class Fit:
         scale : array, shape (m,) or (m, q), optional
             Their scale columns, where the fit was given an array of them.
         """
-        Z = scale_rows(self.design, X_new, scale)
-        if Z is None:
-            return np.full(len(self.design.matrix(X_new)), self.sigma)
-        with np.errstate(over="ignore"):
-            return np.asarray(np.exp(Z @ self.scale_params))
-
-    def _mean_errors(self, kept: F64) -> F64:
-        """Standard errors of the means of rows, shape (m,), in units of y."""
-        exponent = self.R.exponent[:-1]
-        if self.information is not None:
-            root = leverage_root(self.information.R, exponent, kept)
-            return np.asarray(np.ldexp(root, self._scale_y))
-        root = leverage_root(self.R.R[:-1, :-1], exponent, kept)
-        return np.asarray(root * np.ldexp(self._s, self._scale_y))
+        return predict_scale(self, X_new, scale)
 
     def fitted_values(self) -> F64:
         """Xβ, Eqs. (1.1) and (2.8), for the rows of the fit, in their order, shape (rows,).
@@ -656,22 +610,6 @@ class Fit:
         out = np.full(len(self.names), np.nan)
         out[list(self.rank_report.kept)] = kept
         return out
-
-    def _check_dependence(self, rows: F64) -> None:
-        for d in self.rank_report.dependent:
-            parts = np.array([c * rows[:, j] for c, j in d.terms]).reshape(-1, len(rows))
-            x = rows[:, d.column]
-            scale = np.abs(x) + np.abs(parts).sum(axis=0)
-            off = np.abs(x - parts.sum(axis=0)) > 1e-9 * scale
-            if off.any():
-                warnings.warn(
-                    f"{int(off.sum())} rows, first row {int(off.argmax())}, do not obey "
-                    f"{self.rank_report.describe(self.names)!r}, which held in the fit: the fit "
-                    "cannot tell what happens there, and the prediction ignores "
-                    f"{self.names[d.column]!r}",
-                    NumericalWarning,
-                    stacklevel=3,
-                )
 
     def _kept_source(self) -> Source:
         """The rows, of the columns that were kept."""

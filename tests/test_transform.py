@@ -253,3 +253,13 @@ def test_command_line(tmp_path, capsys):
     assert "invalid choice: 'sqrt'" in capsys.readouterr().err
     assert main(["fit", path, "log(y) ~ x", "--transform", "log"]) == 2
     assert "transforms its response already" in capsys.readouterr().err
+
+
+def test_a_cauchy_response_has_a_median_and_no_mean():
+    x, y = data(9)
+    fit = ml.fit(x, np.log(y), noise=ml.StudentT(1))
+    assert np.isfinite(fit.predict(x[:3])).all()
+    with pytest.raises(ml.InvalidInput, match="has no mean"):
+        fit.predict(x[:3], of="mean")
+    light = ml.fit(x, np.log(y), noise=ml.StudentT(3))
+    assert (light.predict(x[:3], of="mean") == light.predict(x[:3])).all()

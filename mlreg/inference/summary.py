@@ -32,7 +32,8 @@ def summary(fit: "Fit", level: float) -> str:
     counts = f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients"
     lines = [what, f"{counts}, {fit.df_resid} residual degrees of freedom"]
     if not fit.exact:
-        lines = [what, f"noise: {fit.noise}", counts]
+        estimated = ", df estimated" if fit.n_shape else ""
+        lines = [what, f"noise: {fit.noise}{estimated}", counts]
     if fit.prior is not None:
         lines += _prior(fit)
     lines += [str(fit.status), rule, *table, rule]
