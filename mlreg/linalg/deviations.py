@@ -4,7 +4,7 @@ Nearly all rows enter the minimum by the sign of their residual alone (Portnoy a
 From a point that is near, found from a sample, rows of small residual, the *band*, are looked at
 one by one, and all others are one vector, the sum of their signed rows. The minimum of that smaller
 problem is a vertex, which p rows define. Then all rows are read at the vertex: if it is the minimum
-with the signs that are found there, it is that of all rows, Eq. (8.3), for the loss is convex;
+with the signs that are found there, it is that of all rows, Eq. (11.16), for the loss is convex;
 nothing that was hoped for on the way matters.
 """
 
@@ -66,7 +66,7 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Rows of small residuals at a point, and the sum over all others.
+    """Rows of small residuals at a point, and the sum over all others, Eq. (11.16).
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Band:
 
 
 class Deviations:
-    """Σ cᵢ|bᵢ − aᵢᵀβ|, to be minimised.
+    """Σ cᵢ|bᵢ − aᵢᵀβ|, Eq. (8.2), to be minimised.
 
     Parameters
     ----------
@@ -180,11 +180,11 @@ class Deviations:
         return Band((A, b, c), gradient, math.fsum(losses))
 
     def size(self, beta: F64) -> float:
-        """About Σ cᵢ|aᵢ|ᵀ|β|."""
+        """About Σ cᵢ|aᵢ|ᵀ|β|, beside which Eq. (8.2) is rounded."""
         return math.sqrt(self.n) * float(self.norms @ np.abs(beta))
 
     def loss(self, beta: F64) -> float:
-        """Σ cᵢ|rᵢ|; one pass."""
+        """Σ cᵢ|rᵢ|, Eq. (8.2); one pass."""
         return math.fsum(float(c @ np.abs(b - A @ beta)) for A, b, c in self.rows())
 
     def descend(
@@ -217,7 +217,7 @@ class Deviations:
         return None
 
     def tilted(self, point: Point, tilt: F64) -> Point | None:
-        """The minimum of the loss less tiltᵀβ, from a minimum of the loss."""
+        """The minimum of the loss less tiltᵀβ, from a minimum of the loss, Eq. (11.17)."""
         return self.descend(point, point.width, tilt, self.minimise)
 
     def stands(self, point: Point, found: Point) -> bool:
@@ -240,7 +240,7 @@ class Deviations:
         return self.within(rows).descend(near, width, tilt, self.settle)
 
     def whiten(self, A: F64) -> F64:
-        """AR⁻¹, by substitution."""
+        """AR⁻¹, by substitution, Eq. (3.8)."""
         return np.ascontiguousarray(solve_upper(self.R, A.T, transpose=True).T)
 
     def settle(self, rows: Rows, tilt: F64, point: Point) -> Point | None:
