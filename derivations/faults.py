@@ -245,10 +245,19 @@ CODE = [
     ("11.12", "scoring.Point.flattest"),
     ("11.12", "likelihood.linear.LinearLikelihood.hessian"),
     ("11.13", "likelihood.linear.LinearLikelihood.gradient"),
+    ("11.13", "subgradient.LeastAbsolute.params"),
+    ("11.13", "optimizers.exact.Exact.minimize"),
     ("11.14", "likelihood.linear.LinearLikelihood.nll"),
+    ("11.14", "linalg.deviations.Deviations.loss"),
+    ("11.14", "subgradient.LeastAbsolute.loss_at"),
+    ("11.14", "subgradient.LeastAbsolute.log_sigma"),
     ("11.15", "likelihood.linear.LinearLikelihood.nll"),
+    ("11.15", "certificate.certificate"),
     ("11.16", "likelihood.linear.LinearLikelihood.nll"),
+    ("11.16", "linalg.deviations.Deviations.look"),
     ("11.17", "likelihood.linear.LinearLikelihood.nll"),
+    ("11.17", "subgradient.LeastAbsolute.limits"),
+    ("11.17", "subgradient.LeastAbsolute.params"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
@@ -302,6 +311,7 @@ CHECKS = [
     ("11-newton.md", "weights3[list(picked)] / 2", "weights3[list(picked)] / 3"),
     ("11-newton.md", "slope = -n_ / (2 * sig)", "slope = -n_ / (3 * sig)"),
     ("11-newton.md", "weight[i] * sp.sign(r[i]) * X", "2 * weight[i] * sp.sign(r[i]) * X"),
+    ("11-newton.md", "scaled = found.loss * 2.0", "scaled = 2 * found.loss * 2.0"),
     ("11-newton.md", "dual = [w * s * sp.Rational(9, 10)", "dual = [w * s * sp.Rational(8, 10)"),
 ]
 

@@ -1,12 +1,12 @@
 """The MLE under Laplace noise, least absolute deviations, Eq. (8.2), and its certificate.
 
 At the MLE the gradient jumps over zero: Σ cᵢuᵢxᵢ = 0 with c = k√w, where uᵢ is the sign of a
-residual, and any number in [−1, 1] for one that is zero, Eqs. (8.3) and (11.13). Such uᵢ prove
-that no β has a smaller loss, Eq. (11.14): Σ cᵢ|yᵢ − xᵢᵀβ| ≥ Σ cᵢuᵢ(yᵢ − xᵢᵀβ) = Σ cᵢuᵢyᵢ, which is
-the loss of the MLE. So a point is judged by its distance from the MLE itself, however far it is.
+residual, and any number in [−1, 1] for one that is zero, Eq. (11.13). Such uᵢ prove that no β has a
+smaller loss, Eq. (11.14): Σ cᵢ|yᵢ − xᵢᵀβ| ≥ Σ cᵢuᵢ(yᵢ − xᵢᵀβ) = Σ cᵢuᵢyᵢ, that of the MLE. So a
+point is judged by its distance from the MLE itself, however far it is.
 
 Where a |uᵢ| of a zero residual is 1, too, that residual may become one of its sign at no loss, and
-the MLE need not be unique.
+the MLE need not be unique, Eq. (11.17).
 
 Everything inside is in the scaled units of the triangle, as in `mlreg.certificate.LeastSquares`.
 """
@@ -56,7 +56,7 @@ class LeastAbsolute:
     high, low : ndarray, shape (p,)
         The coefficients, rounded, and what the rounding left out.
     loss : float
-        Σ cᵢ|rᵢ|.
+        Σ cᵢ|rᵢ|, Eq. (8.2).
     bound : ndarray, shape (p,)
         Bound on the rounding error of ``high``.
     corners : ndarray, shape (m, p)
@@ -83,12 +83,12 @@ class LeastAbsolute:
 
     @property
     def params(self) -> F64:
-        """The coefficients in the units of the data, shape (p,)."""
+        """The coefficients in the units of the data, shape (p,), Eq. (11.13)."""
         return self.unscale(self.high).copy()
 
     @property
     def limits(self) -> F64:
-        """Least and greatest value of each coefficient among all MLEs, shape (p, 2)."""
+        """Least and greatest value of each coefficient of all MLEs, shape (p, 2), Eq. (11.17)."""
         ends = self.corners.min(axis=0), self.corners.max(axis=0)
         return np.column_stack([self.unscale(end) for end in ends])
 
@@ -116,7 +116,7 @@ class LeastAbsolute:
         return np.asarray(self.bound / (self.spread * self.sigma))
 
     def loss_at(self, params: F64) -> float:
-        """Σ cᵢ|rᵢ|, Eq. (8.2), scaled, at any coefficients; a pass, if they are others."""
+        """Σ cᵢ|rᵢ|, Eq. (8.2), scaled, at coefficients of the data; a pass, if they are others."""
         beta = self.scale(params)
         return self.loss if (beta == self.high).all() else self.deviations.loss(beta)
 
@@ -125,7 +125,7 @@ class LeastAbsolute:
         return math.log(loss) - math.log(self.n_rows) + int(self.exponent[-1]) * math.log(2)
 
     def judge(self, params: F64, sigma: float | None = None) -> Verdict:
-        """Distance of coefficients from the MLE, from the nearest one that is known."""
+        """Distance from the MLE, from the nearest one that is known, and the gap of Eq. (11.15)."""
         far = math.inf
         with np.errstate(all="ignore"):  # absurd params overflow: they are infinitely far
             loss = self.loss_at(params)
@@ -167,7 +167,7 @@ class LeastAbsolute:
 def least_absolute(
     likelihood: LinearLikelihood, start: F64, gamma: F64 | None = None
 ) -> LeastAbsolute | None:
-    """The Laplace MLE of a likelihood of full rank; what has been found is kept.
+    """The Laplace MLE of a likelihood of full rank, Eq. (11.13); what has been found is kept.
 
     With a scale design, ``gamma`` are its coefficients, shape (q,), and it is the MLE given these.
 

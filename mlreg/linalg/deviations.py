@@ -4,7 +4,7 @@ Nearly all rows enter the minimum by the sign of their residual alone (Portnoy a
 From a point that is near, found from a sample, rows of small residual, the *band*, are looked at
 one by one, and all others are one vector, the sum of their signed rows. The minimum of that smaller
 problem is a vertex, which p rows define. Then all rows are read at the vertex: if it is the minimum
-with the signs that are found there, it is that of all rows, Eq. (8.3), for the loss is convex;
+with the signs that are found there, it is that of all rows, Eq. (11.16), for the loss is convex;
 nothing that was hoped for on the way matters.
 """
 
@@ -184,7 +184,7 @@ class Deviations:
         return Band((A, b, c), gradient, math.fsum(losses))
 
     def size(self, beta: F64) -> float:
-        """About Σ cᵢ|aᵢ|ᵀ|β|, of which rounding makes errors, Eq. (5.7)."""
+        """About Σ cᵢ|aᵢ|ᵀ|β|, beside which Eq. (8.2) is rounded."""
         return math.sqrt(self.n) * float(self.norms @ np.abs(beta))
 
     def loss(self, beta: F64) -> float:
@@ -244,7 +244,7 @@ class Deviations:
         return self.within(rows).descend(near, width, tilt, self.settle)
 
     def whiten(self, A: F64) -> F64:
-        """AR⁻¹, by substitution, Eq. (7.3)."""
+        """AR⁻¹, by substitution, Eq. (3.8)."""
         return np.ascontiguousarray(solve_upper(self.R, A.T, transpose=True).T)
 
     def settle(self, rows: Rows, tilt: F64, point: Point) -> Point | None:

@@ -24,10 +24,11 @@ class Exact:
     in one pass over the data, never from normal equations of the raw columns. Small problems, and
     those where rounding could matter, are refined in another pass, Eq. (7.5).
 
-    Least absolute deviations, Eq. (8.2), are a vertex, where p rows have no residual. It is
-    found from the rows near it, solved in twice the precision, and proved by a pass
-    over all rows. Where the MLE is not unique, as the median of an even number, the status says
-    between which limits each coefficient may lie; the mean of vertices at these limits is returned.
+    Least absolute deviations, Eq. (8.2), are a vertex, where p rows have no residual, Eq. (11.13).
+    It is found from the rows near it, solved in twice the precision, and proved by a pass
+    over all rows, Eq. (11.16). Where the MLE is not unique, as the median of an even number, the
+    status says between which limits each coefficient may lie; the mean of vertices at these limits
+    is returned.
     With a scale design they take turns with the coefficients of the scale, until both stay.
 
     Examples

@@ -24,7 +24,7 @@ STAYS = 1e-6
 
 
 def minimize_absolute(likelihood: LinearLikelihood) -> Solution:
-    """The Laplace MLE of (β, log σ), Eq. (8.2), certified.
+    """The Laplace MLE of (β, log σ), Eqs. (8.2) and (11.13), certified.
 
     Raises
     ------
