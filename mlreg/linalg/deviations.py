@@ -253,6 +253,7 @@ class Deviations:
         if len(b) < self.p:
             return None
         W, g = self.whiten(A), self.whiten(tilt)
+        last: Vertex | None = None
         for _ in range(30):
             r, _ = doubled_residual(A, b, point.high, point.low)
             blur = self.blur(A, b, point, W)
@@ -263,7 +264,16 @@ class Deviations:
             B = found.basis
             if math.isfinite(point.reach[0]) and not r[B].any():
                 return replace(point, vertex=found, rows=(A[B], b[B]), weights=c[B])
-            point = self._polish(A[B], b[B], found.inverse, point)
+            if last is not None and math.isfinite(point.reach[0]):
+                u = found.inverse @ r[B]
+                gain = W @ u * np.where(r < 0, -1.0, 1.0)  # of |r|, a row that keeps its sign
+                gain = np.where(gain <= np.abs(r), gain, 2 * np.abs(r) - gain)
+                gain[r == 0] = -np.abs(W[r == 0] @ u)
+                blurred = 64 * U * float(c @ np.abs(gain) + np.abs(g) @ np.abs(u))
+                if float(c @ gain + g @ u) <= blurred:  # another minimum, no lower: stay here
+                    B = last.basis
+                    return replace(point, vertex=last, rows=(A[B], b[B]), weights=c[B])
+            point, last = self._polish(A[B], b[B], found.inverse, point), found
             if not np.isfinite(point.high).all():
                 return None
         return None
@@ -282,10 +292,10 @@ class Deviations:
         last, shrinks = math.inf, False
         for _ in range(40):
             r = np.add(*doubled_residual(A, b, high, low))
-            r[np.abs(r) <= self.tiny] = 0
             step = inverse @ r
             size = norm(step)
             if not size < 0.5 * last:
+                shrinks = shrinks or bool((np.abs(r) <= self.tiny).all())
                 break
             shrinks, last = math.isfinite(last) or not size, size
             change = self.inverse @ step

@@ -374,3 +374,10 @@ def test_a_solution_of_zeros_is_found(seed):
     solution = ml.Exact().minimize(ml.LinearLikelihood(X, y, noise=ml.Laplace()))
     assert solution.status.code == "converged", solution.status
     assert np.abs(y - X @ solution.theta[:-1]).sum() <= np.abs(y).sum() * (1 + 1e-12)
+
+
+def test_two_vertices_that_are_minima_are_not_visited_in_turn():
+    X, y, _ = problem("dummies", 157, 400, 7)
+    found, _ = exact(X, y)
+    assert found.status.code == "converged", found.status
+    assert "not unique" in found.status.message
