@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlreg.inference.likelihood_ratio import LikelihoodRatio as LikelihoodRatio
     from mlreg.inference.likelihood_ratio import likelihood_ratio as likelihood_ratio
     from mlreg.likelihood.blocks import ArraySource as ArraySource
+    from mlreg.optimizers.auto_sgd import AutoSGD as AutoSGD
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
     from mlreg.likelihood.noise import Huber as Huber
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Anova": "mlreg.inference.anova",
     "ArraySource": "mlreg.likelihood.blocks",
+    "AutoSGD": "mlreg.optimizers.auto_sgd",
     "Certificate": "mlreg.certificate",
     "Comparison": "mlreg.inference.compare",
     "DataNeeded": "mlreg.errors",

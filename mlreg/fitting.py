@@ -25,6 +25,7 @@ from mlreg.likelihood.student_t import StudentT
 from mlreg.likelihood.transform import Transform
 from mlreg.linalg.rank import RankReport
 from mlreg.linalg.triangle import solve_upper
+from mlreg.optimizers.auto_sgd import AutoSGD
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.newton import Newton
 from mlreg.optimizers.shape import has_free_df
@@ -211,15 +212,20 @@ def fit(
         )
     if optimizer is None:
         optimizer = Exact() if full.exact or not noise.smooth else Newton()
-    report = _rank(full, rank_deficient)
-    if not report.kept:
-        raise InvalidInput("every column of X is zero: there is nothing to fit")
-    likelihood = full.select(report.kept) if report.dependent else full
-    if start is not None:
-        start = as_vector(start, "start")
-        if len(start) == len(source.names):  # else the optimizer says what is wrong
+    likelihood, start = full, None if start is None else as_vector(start, "start")
+    if rank_deficient == "raise" and isinstance(optimizer, AutoSGD):
+        # it judges the rank itself, by the triangle that its minibatches fold
+        solution = optimizer.minimize(likelihood, start)
+        report = full.rank_report
+    else:
+        report = _rank(full, rank_deficient)
+        if not report.kept:
+            raise InvalidInput("every column of X is zero: there is nothing to fit")
+        if report.dependent:
+            likelihood = full.select(report.kept)
+        if start is not None and len(start) == len(source.names):  # else the optimizer complains
             start = start[list(report.kept)]
-    solution = optimizer.minimize(likelihood, start)
+        solution = optimizer.minimize(likelihood, start)
     if solution.n_shape:  # of the noise; it is known now
         likelihood = likelihood.with_noise(solution.noise)
     known = solution.theta

@@ -7,7 +7,7 @@ the scale σ/√w; a row of frequency k counts k times.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -161,7 +161,7 @@ class LinearLikelihood:
         self.noise: Noise = Gaussian() if noise is None else noise
         self.prior = prior
         self.transform = as_transform(getattr(self.source, "transform", None))
-        self.reads = 0
+        self.reads: float = 0
         self.memo: dict[str, Any] = {}  # what others have found out about it
 
     @property
@@ -247,13 +247,17 @@ class LinearLikelihood:
     @cached_property
     def summary(self) -> Summary:
         """What one pass over the rows finds; kept."""
+        return self.summarise(self.blocks())
+
+    def summarise(self, blocks: Iterable[Block]) -> Summary:
+        """The same, of blocks that are all rows of the source, each once, in any order."""
         n_rows, log_precision, log_jacobian = 0.0, [], []
         first = np.full(self.n_params, np.nan)
         constant = set(range(self.n_params))
 
         def rows() -> Iterator[Pieces]:
             nonlocal n_rows, first
-            for block in self.blocks():
+            for block in blocks:
                 m = block.y.shape[0]
                 k = None if block.frequency is None else to_numpy(block.frequency)
                 if block.precision is not None:

@@ -23,8 +23,10 @@ STAYS = 1e-6
 """Standard errors by which neither moves any more."""
 
 
-def minimize_absolute(likelihood: LinearLikelihood) -> Solution:
+def minimize_absolute(likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
     """The Laplace MLE of (β, log σ), Eqs. (8.2) and (11.13), certified.
+
+    The search begins from the coefficients ``start``; by default from least squares.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def minimize_absolute(likelihood: LinearLikelihood) -> Solution:
     ls = least_squares(likelihood)
     if ls.perfect:  # the NLL has no minimum: σ → 0
         return finish(likelihood, ls, ls.params, [ls.params], "solve", before)
-    found = least_absolute(likelihood, ls.params)
+    found = least_absolute(likelihood, ls.params if start is None else start)
     params = ls.params if found is None else found.params
     judged = certificate(likelihood, params)
     if found is None:
@@ -58,7 +60,7 @@ def minimize_absolute(likelihood: LinearLikelihood) -> Solution:
     )
 
 
-def minimize_absolute_scale(likelihood: LinearLikelihood) -> Solution:
+def minimize_absolute_scale(likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
     """The Laplace MLE of (β, γ) with a scale design: each in turn, given the other.
 
     Given γ, β are least absolute deviations of rows over their σᵢ; given β, the NLL is convex in
@@ -76,7 +78,8 @@ def minimize_absolute_scale(likelihood: LinearLikelihood) -> Solution:
     if ls.perfect:  # the NLL has no minimum: σ → 0
         return finish(likelihood, ls, ls.params, [ls.params], "iteration", before)
     space = Whitened(likelihood, kinks=True)
-    params, gamma = ls.params, space.profile(space.scale(ls.params))
+    params = ls.params if start is None else start
+    gamma = space.profile(space.scale(params))
     way, apart, found = [params], math.inf, None
     value = math.nan if gamma is None else likelihood.nll(np.append(params, gamma))
     values = [value / likelihood.n_rows]

@@ -16,7 +16,7 @@ from mlreg.optimizers.solution import Solution, check_start, finish, finish_loca
 from mlreg.optimizers.start import Start, sample
 from mlreg.scoring import DEFINITE, Whitened, whitened
 
-__all__ = ["Newton"]
+__all__ = ["Newton", "Run", "agreement"]
 
 F64 = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ class Newton:
             starts = [Start("least squares", space.unscale(first))]
         else:
             starts = self._of_sample(space) or _two(space, first)
-        runs = [_Run(self, space, start) for start in starts]
+        runs = [Run(self, space, start) for start in starts]
         best = _best(runs)
         history = [(space.unscale(b), v) for b, v in zip(best.way, best.values, strict=True)]
         if best.falls:
@@ -132,7 +132,7 @@ class Newton:
                 f"sigma runs to zero: {space.p} columns can fit as many of the {space.n} rows "
                 "exactly, which is just enough for that. Add rows, or remove columns"
             )
-        said, end = _agreement(space, best, runs), best.point
+        said, end = agreement(space, best, runs), best.point
         return finish_locally(
             likelihood, history, end.gamma, before, why=why, where=said, point=end
         )
@@ -148,13 +148,13 @@ class Newton:
                 return []
             few = whitened(some)
             first = _ridge(few) if ls is None else few.scale(ls.params)
-            runs = [_Run(self, few, start) for start in _two(few, first)]
+            runs = [Run(self, few, start) for start in _two(few, first)]
         except (InvalidInput, RankDeficient):  # the sample lacks something, a rare level say
             return []
         best = _best(runs)
         if best.falls or best.why:
             return []
-        told = _agreement(few, best, runs).replace("a stationary point, reached from ", "")
+        told = agreement(few, best, runs).replace("a stationary point, reached from ", "")
         name = f"that of a sample of {some.triangle.n_rows} rows: {told}"
         return [Start(name, few.unscale(best.point.beta), best.point.gamma)]
 
@@ -168,15 +168,21 @@ def _two(space: Whitened, first: F64) -> list[Start]:
     return [Start(name, space.unscale(beta)) for name, beta in named]
 
 
-def _best(runs: "list[_Run]") -> "_Run":
+def _best(runs: "list[Run]") -> "Run":
     """The run that fell for ever, or else the one of the smallest NLL."""
     return min(runs, key=lambda run: (not run.falls, run.point.nll))
 
 
-class _Run:
-    """The way from one start: `way`, its NLLs, the last `point`, and `why` it ended there."""
+class Run:
+    """The way from one start: `way`, its NLLs, the last `point`, and `why` it ended there.
 
-    def __init__(self, config: Newton, space: Whitened, start: Start) -> None:
+    Where it is ``judged``, every point is computed as a certificate needs it: with its own
+    Hessian, and bounds on rounding.
+    """
+
+    def __init__(
+        self, config: Newton, space: Whitened, start: Start, *, judged: bool = False
+    ) -> None:
         self.name, self.space, self.why = start.name, space, ""
         self.falls = False  # whether the NLL falls without end, as σ goes to zero
         self.borrowed: F64 | None = None  # the Hessian of an earlier point, if it stands for this
@@ -184,7 +190,7 @@ class _Run:
         self.way, self.values = [beta], [math.nan]
         # of many rows the mean of the Hessian is good enough for the first step, and the last one
         # computed for the steps after it: a pass for the gradient takes a third of the time
-        frugal = space.likelihood.triangle.n_rows > MANY
+        frugal = space.likelihood.triangle.n_rows > MANY and not judged
         rough = 1e-3 if frugal else 1e-15
         gamma = start.gamma
         if gamma is None:
@@ -195,7 +201,7 @@ class _Run:
             self.point = space.at(beta, np.zeros(space.q))
             return
         self.borrowed = np.eye(space.p + space.q) if frugal else None
-        self.point = space.at(beta, gamma, bounds=False, hessian=self.borrowed)
+        self.point = space.at(beta, gamma, bounds=judged, hessian=self.borrowed)
         self.values = [self.point.nll]
         fresh, size = not frugal, math.inf
         for _ in range(config.max_iterations):
@@ -212,7 +218,8 @@ class _Run:
             )
             self.borrowed = self.point.hessian if frugal and near else None
             fresh = True
-            if not self._advance(config.tolerance, last=near and size * size <= config.tolerance):
+            last = judged or (near and size * size <= config.tolerance)
+            if not self._advance(config.tolerance, last=last):
                 self.why = "no step lowers the NLL any more: rounding holds it there"
                 return
         self.why = (
@@ -253,7 +260,7 @@ class _Run:
         return False
 
 
-def _agreement(space: Whitened, best: _Run, runs: list[_Run]) -> str:
+def agreement(space: Whitened, best: Run, runs: list[Run]) -> str:
     """What is to be said of a minimum where there may be others."""
     if space.convex:
         return ""

@@ -1,8 +1,8 @@
 """What every optimizer returns."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -93,10 +93,13 @@ class Solution:
         How far it is from the MLE.
     history : History
         The way there.
-    reads : int
-        Passes over the data, those for the certificate included.
+    reads : float
+        Passes over the data, those for the certificate included; a pass that was broken off
+        counts as the share of the rows that were read.
     n_shape : int
         Number of shape parameters of the noise that were estimated: one for a t's df.
+    reads_by : mapping of str to float
+        What the reads were for, where the optimizer says so; their sum is `reads`.
     """
 
     theta: F64
@@ -104,8 +107,9 @@ class Solution:
     status: Status
     certificate: Certificate
     history: History
-    reads: int
+    reads: float
     n_shape: int = 0
+    reads_by: Mapping[str, float] = field(default_factory=dict)
 
 
 class Optimizer(Protocol):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.likelihood.blocks import ArraySource, to_numpy
+from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 
-__all__ = ["Start", "sample"]
+__all__ = ["Start", "of_rows", "sample"]
 
 F64 = NDArray[np.float64]
 
@@ -50,9 +50,13 @@ def sample(likelihood: LinearLikelihood) -> LinearLikelihood | None:
         arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
         parts.append(tuple(np.empty(0) if a is None else to_numpy(a)[picked] for a in arrays))
     X, y, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
-    frequency, precision, Z = (a if a.size else None for a in rest)
+    return of_rows(likelihood, Block(X, y, *(a if a.size else None for a in rest)))
+
+
+def of_rows(likelihood: LinearLikelihood, block: Block) -> LinearLikelihood:
+    """The same model of some rows of its design."""
     source = ArraySource(
-        X, y, names=likelihood.source.names, frequency=frequency, precision=precision,
-        scale=Z, scale_names=likelihood.scale_names or None,
+        block.X, block.y, names=likelihood.source.names, frequency=block.frequency,
+        precision=block.precision, scale=block.Z, scale_names=likelihood.scale_names or None,
     )  # fmt: skip
     return LinearLikelihood.from_source(source, likelihood.noise, likelihood.prior)
