@@ -320,6 +320,8 @@ def _warn(result: Fit, report: RankReport, optimizer: Optimizer) -> None:
             stacklevel=3,
         )
     lost = isinstance(optimizer, Exact) and (ls is None or ls.refined is not None)
+    if isinstance(optimizer, AutoSGD):
+        lost = not result.certificate.distance <= optimizer.tolerance
     if (lost or isinstance(optimizer, Newton)) and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding

@@ -22,7 +22,7 @@ from mlreg.optimizers.sgd import require_known
 from mlreg.optimizers.shape import fit_df, has_free_df
 from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
 from mlreg.optimizers.solution import finish_locally
-from mlreg.optimizers.start import Start, of_rows
+from mlreg.optimizers.start import Start, of_rows, stands_for
 from mlreg.scoring import HUGE, whitened
 
 __all__ = ["AutoSGD"]
@@ -40,9 +40,6 @@ MARGIN = 0.9
 
 CLIPPED = 0.02
 """Share of the minibatches that may be steeper than their rate, before a sample is not believed."""
-
-ALIKE = 2.0
-"""How far singular values of the triangle of all rows, in the sample's terms, may be from one."""
 
 CHUNK = 2**17
 """Numbers that are read at a time, about."""
@@ -185,7 +182,7 @@ class _Descent:
         mean = self._minibatches(
             start, self._preconditioner(likelihood if why else few, start), m, n
         )
-        if not why and self._misled():
+        if not why and self._misled(few):
             self.told = f", preconditioned by all rows, for {m} of them misled the first pass"
             start = self._better(start, few)
             mean = self._minibatches(start, self._preconditioner(likelihood, start), m, n)
@@ -274,21 +271,12 @@ class _Descent:
         found = self._fit(LinearLikelihood.from_source(rest, self.noise))
         return Start("minibatches from least squares", params, found.theta[1:])
 
-    def _misled(self) -> bool:
+    def _misled(self, few: LinearLikelihood) -> bool:
         """Whether the sample's triangle was far from that of all rows, Eq. (13.9)."""
         if self.likelihood.exact:  # the triangle of all rows finishes it
             return False
-        batches = self.likelihood.triangle.n_rows / self.step.batch_size
-        if self.walk.clipped > CLIPPED * batches:
-            return True
-        if self.likelihood.scale_names:
-            return False
-        triangle, p = plain(self.likelihood.triangle), self.likelihood.n_params
-        assert self.step.precondition is not None
-        T = scale_columns(self.step.precondition.T, triangle.exponent[:p]).T
-        like = np.linalg.svd(triangle.R[:p, :p] @ T, compute_uv=False)
-        like /= math.sqrt(triangle.n_rows / self.noise.fisher[0])
-        return not (1 / ALIKE < like[-1] and like[0] < ALIKE)
+        batches = self.likelihood.triangle.n_rows / self.batch_size
+        return self.clipped > CLIPPED * batches or not stands_for(few, self.likelihood)
 
     def _better(self, start: Start, few: LinearLikelihood) -> Start:
         """Of the sample's fit and least squares of all rows the one of smaller NLL; one read."""
@@ -336,7 +324,7 @@ class _Descent:
                     pass
             else:
                 vars(likelihood)["summary"] = likelihood.summarise(blocks)
-        self.walk, self.step = walk, step
+        self.clipped, self.batch_size = walk.clipped, size
         return Start(start.name, passing.mean(), passing.gamma())
 
     def _steps(self, walk: Walk, block: Block, rate: float, step: Step, gamma: F64) -> None:

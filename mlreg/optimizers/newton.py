@@ -13,7 +13,7 @@ from mlreg.linalg.products import gram, times_transposed, whiten
 from mlreg.linalg.triangle import norm, plain, solve_upper
 from mlreg.optimizers.shape import fit_df, has_free_df
 from mlreg.optimizers.solution import Solution, check_start, finish, finish_locally
-from mlreg.optimizers.start import Start, sample
+from mlreg.optimizers.start import Start, sample, stands_for
 from mlreg.scoring import DEFINITE, Whitened, whitened
 
 __all__ = ["Newton", "Run", "agreement"]
@@ -144,7 +144,7 @@ class Newton:
             return []
         try:
             ls = least_squares(some) if some.prior is None else None
-            if ls is not None and ls.perfect:
+            if ls is not None and (ls.perfect or not stands_for(some, space.likelihood)):
                 return []
             few = whitened(some)
             first = _ridge(few) if ls is None else few.scale(ls.params)

@@ -8,13 +8,18 @@ from numpy.typing import NDArray
 
 from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.linalg.triangle import plain, scale_columns, solve_upper
 
-__all__ = ["Start", "of_rows", "sample"]
+__all__ = ["Start", "of_rows", "sample", "stands_for"]
 
 F64 = NDArray[np.float64]
 
 SAMPLE = 5000
 """Rows of a sample, or a hundred for each parameter; a quarter of the rows at most."""
+
+
+ALIKE = 2.0
+"""Largest singular value, and inverse of the least, of all rows in the coordinates of a sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,18 @@ def sample(likelihood: LinearLikelihood) -> LinearLikelihood | None:
         parts.append(tuple(np.empty(0) if a is None else to_numpy(a)[picked] for a in arrays))
     X, y, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
     return of_rows(likelihood, Block(X, y, *(a if a.size else None for a in rest)))
+
+
+def stands_for(few: LinearLikelihood, likelihood: LinearLikelihood) -> bool:
+    """Whether XᵀX/n of a sample of full rank is like that of all rows, Eq. (13.9).
+
+    It is not where one row decides about a coefficient, and is not in the sample.
+    """
+    p, (part, whole) = likelihood.n_params, (plain(few.triangle), plain(likelihood.triangle))
+    R = scale_columns(whole.R[:p, :p], whole.exponent[:p] - part.exponent[:p])
+    like = solve_upper(part.R[:p, :p], R.T, transpose=True)
+    values = np.linalg.svd(like, compute_uv=False) * math.sqrt(part.n_rows / whole.n_rows)
+    return bool(values[0] < ALIKE and values[-1] > 1 / ALIKE)
 
 
 def of_rows(likelihood: LinearLikelihood, block: Block) -> LinearLikelihood:

@@ -260,3 +260,14 @@ def test_misuse():
             ml.Newton(**wrong)
     with pytest.raises(ml.InvalidInput, match=r"Newton\(\) minimises its NLL"):
         ml.Exact().minimize(ml.LinearLikelihood(X, y, noise=ml.Logistic()))
+
+
+def test_a_sample_that_lacks_the_row_that_matters_is_no_start():
+    """One row of 100 000 is long, and decides about eight coefficients: no sample knows them."""
+    rng = np.random.default_rng(3)
+    X = np.column_stack([np.ones(100_000), rng.standard_normal((100_000, 8))])
+    X[30_000, 1:] *= 1e4
+    y = X.sum(axis=1) + rng.standard_t(4, 100_000)
+    found, likelihood = newton(X, y, ml.StudentT(4))
+    assert found.status.code == "converged", found.status
+    assert likelihood.nll(found.theta) <= likelihood.nll(np.append(np.ones(9), 0.0))
