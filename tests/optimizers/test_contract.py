@@ -20,6 +20,8 @@ nearly_collinear = pytest.mark.filterwarnings("ignore::mlreg.errors.NumericalWar
 OPTIMIZERS = [
     ml.Exact(),
     ml.Newton(),
+    ml.AutoSGD(),
+    ml.AutoSGD(1e-6, batch_size=8),
     ml.Scipy(),
     ml.Scipy("L-BFGS-B"),
     ml.SGD(0.1, batch_size=3),
@@ -66,7 +68,7 @@ def test_the_likelihood_may_be_of_any_namespace(optimizer, textbook):
         assert other.theta == pytest.approx(plain.theta, rel=1e-9)
 
 
-ANY_SMOOTH = (ml.Newton, ml.Scipy)
+ANY_SMOOTH = (ml.Newton, ml.Scipy, ml.AutoSGD)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
