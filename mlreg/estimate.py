@@ -83,7 +83,7 @@ class Fit:
         Position, among the kept columns, of the intercept or of a constant column.
     optimizer : str
         The configuration that was used.
-    reads : int
+    reads : float
         Passes over the data.
     n_missing : int
         Rows that were left out for missing values.
@@ -103,7 +103,7 @@ class Fit:
     log_precision: float
     constant: int | None
     optimizer: str
-    reads: int
+    reads: float
     n_missing: int = 0
     log_jacobian: float = 0.0
 

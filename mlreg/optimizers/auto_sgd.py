@@ -10,20 +10,26 @@ from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
 from mlreg.errors import InvalidInput, RankDeficient
-from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
+from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace
 from mlreg.linalg.triangle import norm, plain, scale_columns, solve_upper
+from mlreg.optimizers.averaging import Descent, on_host
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.least_absolute import minimize_absolute, minimize_absolute_scale
-from mlreg.optimizers.minibatch import Step, Walk, descend
 from mlreg.optimizers.newton import Newton, Run, agreement
 from mlreg.optimizers.sgd import require_known
 from mlreg.optimizers.shape import fit_df, has_free_df
-from mlreg.optimizers.solution import Solution, Status, check_noise, check_start, finish
-from mlreg.optimizers.solution import finish_locally
+from mlreg.optimizers.solution import (
+    Solution,
+    Status,
+    check_noise,
+    check_start,
+    finish,
+    finish_locally,
+)
 from mlreg.optimizers.start import Start, of_rows, stands_for
-from mlreg.scoring import HUGE, whitened
+from mlreg.scoring import whitened
 
 __all__ = ["AutoSGD"]
 
@@ -137,10 +143,10 @@ class AutoSGD:
             )
         if not has_free_df(likelihood.noise):
             require_known(likelihood.noise)
-        return _Descent(self, likelihood).solution()
+        return _Search(self, likelihood).solution()
 
 
-class _Descent:
+class _Search:
     """One run: what has been read, and for what."""
 
     def __init__(self, config: AutoSGD, likelihood: LinearLikelihood) -> None:
@@ -176,9 +182,9 @@ class _Descent:
                 ls = least_squares(likelihood)
             if start is None and not (ls.perfect or likelihood.scale_names):
                 start = self._least_squares_of(few)
-            if start is None or likelihood.exact or ls.perfect:
-                return self._without(f"{m} rows drawn at random cannot stand for all, {why}")
             self.told = f", preconditioned by all rows, for {m} of them could not, {why}"
+        if start is None or (why and (likelihood.exact or least_squares(likelihood).perfect)):
+            return self._without(f"{m} rows drawn at random cannot stand for all, {why}")
         mean = self._minibatches(
             start, self._preconditioner(likelihood if why else few, start), m, n
         )
@@ -218,7 +224,7 @@ class _Descent:
     def _draw(self, m: int) -> LinearLikelihood:
         """The likelihood of m rows drawn at random."""
         block = next(self.likelihood.source.blocks(m, self.rng))
-        return of_rows(self.likelihood, _on_host(block))
+        return of_rows(self.likelihood, on_host(block))
 
     def _start(self, few: LinearLikelihood) -> tuple[Start | None, str]:
         """The fit of the sample, and why it cannot precondition all rows, if so."""
@@ -285,7 +291,7 @@ class _Descent:
             return start
         with self._counted("certificate"):
             other = self._least_squares_of(few)
-            thetas = [np.append(s.beta, s.gamma) for s in (start, other)]
+            thetas = [np.append(s.beta, _gamma(s)) for s in (start, other)]
             likelihood = likelihood.with_noise(self.noise)
             for block in likelihood.blocks():
                 nlls += [float(likelihood.term(theta, block)[0]) for theta in thetas]
@@ -295,41 +301,31 @@ class _Descent:
     def _preconditioner(self, known: LinearLikelihood, start: Start) -> F64:
         """T with TTᵀ = P, the inverse of the mean information of a row, Eq. (13.9)."""
         p = known.n_params
-        assert start.gamma is not None
         with self._counted("factor"):
-            triangle = plain(known.spread_triangle(start.gamma))
+            triangle = plain(known.spread_triangle(_gamma(start)))
         inverse = solve_upper(triangle.R[:p, :p], np.eye(p))
         unit = math.sqrt(triangle.n_rows / self.noise.fisher[0])
         return np.ascontiguousarray(scale_columns(inverse.T * unit, -triangle.exponent[:p]).T)
 
     def _minibatches(self, start: Start, T: F64, m: int, n: int) -> Start:
         """The corrected average of a pass, Eq. (13.7), after the burn-in; and its γ."""
-        likelihood, gamma = self.likelihood, start.gamma
-        assert gamma is not None
-        p = likelihood.n_params
+        likelihood, p = self.likelihood, self.likelihood.n_params
         size = min(self.config.batch_size, max(1, n // 16))
-        rate = min(2 * size * math.sqrt(2 / (m * n)), size / (size + p + 1))
+        rate = min(2 * size * math.sqrt(2 / (m * n)), size / (size + p + 1))  # Eq. (13.10)
         burn = min(math.ceil(math.log(20 * math.sqrt(n / m)) / rate), math.ceil(n / size))
-        sigma = 1.0 if likelihood.exact or likelihood.scale_names else math.exp(gamma[0])
-        step = Step(self.noise, size, sigma=sigma, average=True, precondition=T, guard=True)
+        descent = Descent(likelihood, self.noise, start, T, rate, size)
         chunk = size * max(1, round(max(CHUNK // p, 1024) / size))
-        walk = Walk(start.beta.copy(), np.zeros(p))
         with np.errstate(all="ignore"), self._counted("minibatch"):
             for block in self._part(min(chunk, burn * size), burn * size, n):
-                self._steps(walk, block, rate, step, gamma)
-            passing = _Pass(self, walk, rate, step, gamma)
-            blocks = passing.blocks(likelihood.blocks(chunk, self.rng))
+                descent.burn_in(block)
+            blocks = descent.average(likelihood.blocks(chunk, self.rng))
             if "summary" in vars(likelihood):
                 for _ in blocks:
                     pass
             else:
                 vars(likelihood)["summary"] = likelihood.summarise(blocks)
-        self.clipped, self.batch_size = walk.clipped, size
-        return Start(start.name, passing.mean(), passing.gamma())
-
-    def _steps(self, walk: Walk, block: Block, rate: float, step: Step, gamma: F64) -> None:
-        rates = np.full(math.ceil(len(block.y) / step.batch_size), rate)
-        descend(walk, _spread(_on_host(block), gamma), rates, step)
+        self.clipped, self.batch_size = descent.walk.clipped, size
+        return Start(start.name, descent.mean, descent.gamma)
 
     def _refined(self, start: Start, mean: Start) -> Solution:
         """From the average to within the tolerance."""
@@ -398,84 +394,6 @@ def _steps(count: int) -> str:
     return f"{count} step{'s' * (count > 1)} with the certificate's Hessian went on from it"
 
 
-class _Pass:
-    """The pass whose iterates are averaged, and sums for one step in γ."""
-
-    def __init__(self, descent: _Descent, walk: Walk, rate: float, step: Step, gamma: F64) -> None:
-        self.descent, self.walk, self.rate, self.step, self.start = descent, walk, rate, step, gamma
-        walk.total[:] = 0.0
-        walk.averaged = walk.clipped = 0
-        self.begin = walk.params.copy()
-        self.weight, self.missing = 0.0, np.zeros_like(walk.params)
-        q = len(gamma)
-        self.gradient, self.hessian = np.zeros(q), np.zeros((q, q))
-
-    def blocks(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The same blocks; before each goes on, the descent has read it."""
-        walk, step, take = self.walk, self.step, self.descent._steps
-        for block in blocks:
-            rows = _on_host(block)
-            if not self.descent.likelihood.exact:
-                self._scale(rows)
-            m = len(rows.y)
-            whole = m - m % step.batch_size
-            if whole:
-                take(walk, _rows(rows, slice(0, whole)), self.rate, step, self.start)
-            if whole < m:  # a short minibatch: its iterate counts for less, Eq. (13.7)
-                self.missing += (1 - (m - whole) / step.batch_size) * walk.params
-                take(walk, _rows(rows, slice(whole, m)), self.rate, step, self.start)
-            self.weight += m / step.batch_size
-            yield block
-
-    def mean(self) -> F64:
-        """The average of the iterates before each step, corrected, Eq. (13.7)."""
-        moved = self.walk.params - self.begin
-        total = self.walk.total - moved - self.missing
-        return np.asarray(total / self.weight + moved / (self.rate * self.weight))
-
-    def _scale(self, rows: Block) -> None:
-        """Gradient and Hessian of γ at the start's, Eq. (9.3), at coefficients of the moment."""
-        noise = self.descent.noise
-        Z = np.ones((len(rows.y), 1)) if rows.Z is None else rows.Z
-        root = 1.0 if rows.precision is None else np.sqrt(rows.precision)
-        k = np.ones(len(rows.y)) if rows.frequency is None else rows.frequency
-        z = (rows.y - rows.X @ self.walk.params) * root * np.exp(-(Z @ self.start))
-        z = np.clip(z, -HUGE, HUGE)
-        psi = noise.psi(z)
-        self.gradient += Z.T @ (k * (1 - z * psi))
-        if noise.smooth:
-            self.hessian += (Z.T * (k * z * (psi + z * noise.dpsi(z)))) @ Z
-
-    def gamma(self) -> F64:
-        """γ after a Newton step with these sums; as it was where they make no sense."""
-        try:
-            step = np.linalg.solve(self.hessian, self.gradient)
-        except np.linalg.LinAlgError:
-            return self.start
-        there = np.isfinite(step).all() and np.abs(step).max() < 1
-        return self.start - step if there else self.start
-
-
-def _on_host(block: Block) -> Block:
-    """The block, of NumPy arrays."""
-    if isinstance(block.X, np.ndarray) and isinstance(block.y, np.ndarray):
-        return block
-    arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
-    return Block(*(None if a is None else to_numpy(a) for a in arrays))
-
-
-def _rows(block: Block, rows: slice) -> Block:
-    if rows == slice(0, len(block.y)):
-        return block
-    arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
-    return Block(*(None if a is None else a[rows] for a in arrays))
-
-
-def _spread(block: Block, gamma: F64) -> Block:
-    """Rows over their σᵢ, as if that were a precision, Eq. (9.7); as they are without a design."""
-    if block.Z is None:
-        return block
-    precision = np.exp(-2 * (block.Z @ gamma))
-    if block.precision is not None:
-        precision = precision * block.precision
-    return Block(block.X, block.y, block.frequency, precision)
+def _gamma(start: Start) -> F64:
+    assert start.gamma is not None  # all starts here have one
+    return start.gamma

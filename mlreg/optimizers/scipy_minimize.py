@@ -120,7 +120,7 @@ class Scipy:
         )
         return finish(likelihood, ls, params, way, "iteration", before, status)
 
-    def _minimize(self, likelihood: LinearLikelihood, start: Start, before: int) -> Solution:
+    def _minimize(self, likelihood: LinearLikelihood, start: Start, before: float) -> Solution:
         """The same for noise of which least squares is not the MLE."""
         history: list[tuple[F64, float]] = []
         params, message, distance = start.beta, "", math.inf

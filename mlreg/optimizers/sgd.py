@@ -163,7 +163,7 @@ class SGD:
         return way, False
 
     def _any_noise(
-        self, likelihood: LinearLikelihood, params: F64, size: int, rows: int, before: int
+        self, likelihood: LinearLikelihood, params: F64, size: int, rows: int, before: float
     ) -> Solution:
         """Descend on the loss of noise that is not Gaussian."""
         rng = np.random.default_rng(self.seed)
@@ -323,7 +323,7 @@ def profiled(likelihood: LinearLikelihood, params: F64) -> float:
 
 
 def finish_descent(
-    likelihood: LinearLikelihood, way: list[F64], values: list[float], reads: int, why: str
+    likelihood: LinearLikelihood, way: list[F64], values: list[float], reads: float, why: str
 ) -> Solution:
     """Certify the end of a way, ``values`` being the NLLs along it, of noise not Gaussian."""
     gamma = profiled(likelihood, way[-1])

@@ -291,7 +291,7 @@ def _of_sample(
     return name, best.kappa, (theta[:p], theta[p:])
 
 
-def _told(best: Member, likelihood: LinearLikelihood, top: float, reads: int) -> Solution:
+def _told(best: Member, likelihood: LinearLikelihood, top: float, reads: float) -> Solution:
     """The solution of a member, which says how df was found."""
     status, noise, least = best.solution.status, best.solution.noise, 1 / top
     code, df = status.code, 1 / best.kappa if best.kappa else math.inf

@@ -155,7 +155,7 @@ def finish(
     params: F64,
     way: Sequence[F64],
     unit: str,
-    reads: int,
+    reads: float,
     status: Status | None = None,
 ) -> Solution:
     """Certify ``params`` and wrap them up; ``way`` are the points of the history.
@@ -214,7 +214,7 @@ def finish_locally(
     likelihood: LinearLikelihood,
     history: Sequence[tuple[F64, float]],
     gamma: F64 | None,
-    reads: int,
+    reads: float,
     *,
     why: str = "",
     where: str = "",
