@@ -7,8 +7,8 @@ Needs the package alone; scikit-learn is used where it is installed. Prints Mark
 
 Twenty columns, the intercept included, of 100 000 rows: normal regressors whose matrix has
 condition number 1, 30 or 1000, standardised for everybody, as the textbook asks; Gaussian noise,
-and Student's t with four degrees of freedom. A read is one pass over the rows; the certificate's and
-those of a part of the rows are counted. The distance is the largest error over all linear
+and Student's t with four degrees of freedom. A read is one pass over the rows; the certificate's
+and those of a part of the rows are counted. The distance is the largest error over all linear
 contrasts, in standard errors of the MLE, `ml.certify`'s, whoever found the estimate.
 
 - `AutoSGD()`: as it comes.
@@ -129,7 +129,9 @@ def said(fit: Any) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     n = 20_000 if parser.parse_args().quick else 100_000
     for noise in (ml.Gaussian(), ml.StudentT(4)):
@@ -141,7 +143,10 @@ def main() -> None:
             if noise == ml.Gaussian():
                 rows += list(theirs(X, y))
             for row in rows:
-                print(f"| {row.name} | {row.reads:.3g} | {row.distance:.2g} | {row.claims} |", flush=True)
+                print(
+                    f"| {row.name} | {row.reads:.3g} | {row.distance:.2g} | {row.claims} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from mlreg.inference.likelihood_ratio import LikelihoodRatio as LikelihoodRatio
     from mlreg.inference.likelihood_ratio import likelihood_ratio as likelihood_ratio
     from mlreg.likelihood.blocks import ArraySource as ArraySource
-    from mlreg.optimizers.auto_sgd import AutoSGD as AutoSGD
     from mlreg.likelihood.linear import LinearLikelihood as LinearLikelihood
     from mlreg.likelihood.noise import Gaussian as Gaussian
     from mlreg.likelihood.noise import Huber as Huber
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from mlreg.likelihood.noise import Logistic as Logistic
     from mlreg.likelihood.prior import NormalPrior as NormalPrior
     from mlreg.likelihood.student_t import StudentT as StudentT
+    from mlreg.optimizers.auto_sgd import AutoSGD as AutoSGD
     from mlreg.optimizers.exact import Exact as Exact
     from mlreg.optimizers.newton import Newton as Newton
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy

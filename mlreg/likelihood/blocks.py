@@ -22,6 +22,7 @@ from mlreg.linalg.pieces import Pieces
 __all__ = [
     "ArraySource",
     "Block",
+    "PickedBlock",
     "PiecedBlock",
     "Source",
     "namespace",
@@ -150,6 +151,62 @@ class PiecedBlock(Block):
     def X(self) -> Array:
         """Rows of the design matrix."""
         return self.pieces.array[:, :-1]
+
+
+class PickedBlock(Block):
+    """Some rows of NumPy arrays, in any order; they are fetched when somebody asks for them.
+
+    Attributes
+    ----------
+    rows : integer array, shape (m,)
+        Which rows, in their order.
+    intercept : bool
+        Whether a column of ones stands before those of `X_whole`.
+    X_whole, y_whole, frequency_whole, precision_whole, Z_whole : arrays of all rows, or None
+        Where they come from; float64, not copied.
+    """
+
+    def __init__(
+        self, rows: Any, intercept: bool, X: Any, y: Any, frequency: Any, precision: Any, Z: Any
+    ) -> None:
+        vars(self).update(
+            rows=rows, intercept=intercept, X_whole=X, y_whole=y, frequency_whole=frequency,
+            precision_whole=precision, Z_whole=Z,
+        )  # fmt: skip
+
+    rows: Any
+    intercept: bool
+    X_whole: Any
+    y_whole: Any
+    frequency_whole: Any
+    precision_whole: Any
+    Z_whole: Any
+
+    @cached_property
+    def X(self) -> Array:
+        """Rows of the design matrix."""
+        own = np.take(self.X_whole, self.rows, axis=0)
+        return np.column_stack([np.ones(len(own)), own]) if self.intercept else own
+
+    @cached_property
+    def y(self) -> Array:
+        """Their responses."""
+        return self.y_whole[self.rows]
+
+    @cached_property
+    def frequency(self) -> Array | None:
+        """Their frequencies."""
+        return None if self.frequency_whole is None else self.frequency_whole[self.rows]
+
+    @cached_property
+    def precision(self) -> Array | None:
+        """Their precisions."""
+        return None if self.precision_whole is None else self.precision_whole[self.rows]
+
+    @cached_property
+    def Z(self) -> Array | None:
+        """Their rows of the scale design."""
+        return None if self.Z_whole is None else self.Z_whole[self.rows]
 
 
 @runtime_checkable
@@ -372,7 +429,17 @@ class ArraySource:
         xp = self._xp
         return xp.take(a, xp.asarray(rows, device=device(a)), axis=0)
 
+    @cached_property
+    def _whole(self) -> tuple[Any, ...] | None:
+        """All arrays, where they are of float64 in NumPy already."""
+        arrays = (self._X, self._y, *self._weights.values(), self._Z)
+        there = [a for a in arrays if a is not None]
+        plain = all(is_numpy_array(a) and a.dtype == np.float64 for a in there)
+        return arrays if plain else None
+
     def _block(self, rows: Any) -> Block:
+        if not isinstance(rows, slice) and self._whole is not None:
+            return PickedBlock(rows, self.intercept, *self._whole)
         if is_numpy_array(self._X) and is_numpy_array(self._y):
             own, response = as_float(np, self._X[rows]), as_float(np, self._y[rows])
             rest = [*self._weights.values(), self._Z]

@@ -1,0 +1,83 @@
+"""The door to the loop of `mlreg.optimizers.minibatch` in machine code (extra ``fast``)."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.errors import InvalidInput, MissingDependency
+from mlreg.likelihood.blocks import Block, PickedBlock, PiecedBlock, to_numpy
+from mlreg.likelihood.noise import Gaussian, Huber, Laplace, Logistic, Noise
+from mlreg.likelihood.student_t import StudentT
+from mlreg.optimizers.minibatch import Step, Walk
+
+__all__ = ["available", "descend_compiled", "known"]
+
+F64 = NDArray[np.float64]
+
+NONE, NO_ORDER = np.zeros(0), np.zeros(0, dtype=np.intp)
+
+
+def available() -> bool:
+    """Whether numba is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("numba") is not None
+
+
+def known(noise: Noise) -> tuple[int, float] | None:
+    """Number of a noise in the compiled loop, and its parameter; None for a user's own."""
+    kind = type(noise)
+    if isinstance(noise, Huber) and kind is Huber:
+        return 3, float(noise.k)
+    if isinstance(noise, StudentT) and kind is StudentT and noise.df is not None:
+        return 4, float(noise.df)
+    simple: dict[Any, int] = {Gaussian: 0, Laplace: 1, Logistic: 2}
+    return (simple[kind], 0.0) if kind in simple else None
+
+
+def descend_compiled(walk: Walk, block: Block, rates: F64, step: Step) -> None:
+    """`mlreg.optimizers.minibatch.descend`, Eq. (4.2), for the noises of this package.
+
+    Raises
+    ------
+    InvalidInput
+        A noise of one's own, or an implicit step.
+    MissingDependency
+        numba is not installed.
+    """
+    noise = known(step.noise)
+    if noise is None or step.update != "explicit":
+        what = "implicit steps" if noise is not None else f"{step.noise}"
+        raise InvalidInput(f"the compiled loop does not know {what}: take kernel='numpy'")
+    if isinstance(block, PickedBlock) and block.X_whole.flags.c_contiguous:
+        order, intercept = block.rows, block.intercept  # rows are fetched where they lie
+        arrays = [block.X_whole, block.y_whole, block.precision_whole, block.frequency_whole]
+    else:
+        order, intercept = NO_ORDER, False
+        arrays = [block.X, block.y, block.precision, block.frequency]
+        parts = block.pieces.parts if isinstance(block, PiecedBlock) else ()
+        ones = len(parts) == 3 and isinstance(parts[0], float) and parts[0] == 1.0
+        if ones and parts[1].ndim == 2:  # an intercept before columns that lie together
+            arrays[0], intercept = parts[1], True
+    X, y, precision, k = (NONE if a is None else np.ascontiguousarray(to_numpy(a)) for a in arrays)
+    T = step.precondition
+    params = walk.params.copy()
+    clipped = _compiled()(
+        X, intercept, y, precision, k, order, params, walk.total,
+        np.ascontiguousarray(rates), step.batch_size, step.sigma, *noise, step.average,
+        np.zeros((0, 0)) if T is None else np.ascontiguousarray(T), step.guard,
+    )  # fmt: skip
+    walk.params = params
+    walk.clipped += clipped
+    walk.averaged += len(rates) if step.average else 0
+
+
+def _compiled() -> Any:
+    try:
+        from mlreg.optimizers import compiled_loop
+    except ImportError as error:
+        raise MissingDependency(
+            "kernel='numba' needs numba: pip install 'mlreg[fast]'; kernel='numpy' needs nothing"
+        ) from error
+    return compiled_loop.steps
