@@ -21,6 +21,7 @@ from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values
 from mlreg.inference.predict import Of, predict, predict_scale
 from mlreg.inference.prediction import Prediction
 from mlreg.inference.profile import profile_df, profile_interval
+from mlreg.inference.random_scaling import random_scaling_interval
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -360,6 +361,25 @@ class Fit:
         With normal quantiles where inference is not exact; posterior intervals with a prior.
         """
         return t_interval(self.params, self.std_errors, level, self._df)
+
+    def random_scaling_interval(self, level: float = 0.95) -> F64:
+        """Intervals from the path of one pass of averaged SGD, shape (p, 2), Eq. (13.12).
+
+        They need neither residuals nor a covariance, and hold as the number of minibatches grows,
+        where rows are drawn independently and the average has forgotten the start: about the
+        average of all iterates, and wider than `conf_int`, for their scale is random, too.
+
+        Parameters
+        ----------
+        level : float
+            Probability that each covers its coefficient.
+
+        Raises
+        ------
+        InvalidInput
+            A fit that is not of ``SGD(..., epochs=1, average="all")``; a path that is too short.
+        """
+        return random_scaling_interval(self, level)
 
     def profile_interval(self, which: str | int, level: float = 0.95) -> tuple[float, float]:
         """Profile-likelihood confidence interval of one parameter; it reads the rows.

@@ -28,6 +28,7 @@ from mlreg.linalg.triangle import solve_upper
 from mlreg.optimizers.auto_sgd import AutoSGD
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.newton import Newton
+from mlreg.optimizers.sgd import SGD
 from mlreg.optimizers.shape import has_free_df
 from mlreg.optimizers.solution import Optimizer
 from mlreg.sufficient import SufficientStatistics
@@ -213,8 +214,8 @@ def fit(
     if optimizer is None:
         optimizer = Exact() if full.exact or not noise.smooth else Newton()
     likelihood, start = full, None if start is None else as_vector(start, "start")
-    if rank_deficient == "raise" and isinstance(optimizer, AutoSGD):
-        # it judges the rank itself, by the triangle that its minibatches fold
+    if rank_deficient == "raise" and isinstance(optimizer, (AutoSGD, SGD)):
+        # it judges the rank itself, by a triangle that costs no read of its own
         solution = optimizer.minimize(likelihood, start)
         report = full.rank_report
     else:

@@ -18,6 +18,7 @@ from mlreg.likelihood.student_t import StudentT
 from mlreg.linalg.rank import Dependence, RankReport
 from mlreg.linalg.refine import Refined
 from mlreg.linalg.triangle import Triangle
+from mlreg.optimizers.path import Path
 from mlreg.optimizers.solution import History, Solution, Status
 
 __all__ = ["load"]
@@ -83,7 +84,12 @@ def _restore(d: dict[str, Any], noise: Noise | None) -> Fit:
     _arrays(history, "mean_nll", "distance")
     _arrays(solution, "theta")
     certificate["names"] = tuple(certificate["names"])
+    path = solution.get("path")
+    if path is not None:
+        _arrays(path, "origin", "squares", "products", "last")
+        path = Path(**path)
     found = {
+        "path": path,
         "noise": _noise(solution["noise"], noise),
         "status": Status(**solution["status"]),
         "certificate": Certificate(**certificate),

@@ -124,6 +124,13 @@ class LeastAbsolute:
         """log(loss/n), Eq. (8.2), in the units of the data."""
         return math.log(loss) - math.log(self.n_rows) + int(self.exponent[-1]) * math.log(2)
 
+    def distance(self, params: F64) -> float:
+        """Distance from the nearest MLE that is known, in its standard errors, Eq. (8.11)."""
+        with np.errstate(all="ignore"):
+            contrast = self.deviations.R @ self._shortest(self.scale(params))
+            far = norm(contrast) / self.sigma
+        return far if math.isfinite(far) else math.inf
+
     def judge(self, params: F64, sigma: float | None = None) -> Verdict:
         """Distance from the MLE, from the nearest one that is known, and the gap of Eq. (11.15)."""
         far = math.inf

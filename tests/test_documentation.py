@@ -29,6 +29,7 @@ def test_readmes_python_runs_and_prints_what_it_says(tmp_path, monkeypatch, caps
     ml, X, y = (namespace[k] for k in ("ml", "X", "y"))
     assert str(ml.certify(namespace["sgd"].params, X, y).distance).startswith("1045.01")
     assert round(namespace["sgd"].r_squared, 3) == 0.993
+    assert namespace["settled"].status.code == "converged"
     assert namespace["auto"].status.code == "converged"
     assert namespace["auto"].solution.reads < 4
 

@@ -6,12 +6,44 @@ random but known: of the ratio nothing unknown is left. No covariance is estimat
 """
 
 import math
+from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy import integrate, optimize
 
 from mlreg.errors import InvalidInput
 
-__all__ = ["critical_value", "upper_tail"]
+if TYPE_CHECKING:  # a fit comes after inference, not the other way round
+    from mlreg.estimate import Fit
+
+__all__ = ["critical_value", "random_scaling_interval", "upper_tail"]
+
+F64 = NDArray[np.float64]
+
+
+def random_scaling_interval(fit: "Fit", level: float) -> F64:
+    """`Fit.random_scaling_interval`."""
+    path = fit.solution.path
+    if path is None:
+        raise InvalidInput(
+            "random scaling needs the path of one pass over the data whose iterates are all "
+            "averaged, SGD(..., epochs=1, average='all'). After several passes a path shows how "
+            "the rows were shuffled, and not how others would have come out: conf_int() and "
+            "with_covariance('HC0') are for those"
+        )
+    errors = path.std_errors
+    if errors is None:
+        raise InvalidInput(
+            f"the path has {path.points} averages, too few for its limit law: take a smaller "
+            "batch_size, or conf_int()"
+        )
+    centre = path.origin + path.last / path.steps
+    half = critical_value(level) * errors
+    kept = np.column_stack([centre - half, centre + half])
+    out = np.full((len(fit.names), 2), np.nan)
+    out[list(fit.rank_report.kept)] = kept
+    return out
 
 
 def upper_tail(t: float) -> float:

@@ -163,7 +163,7 @@ class Descent:
         if config.average == "tail" and self.epoch == tail:
             walk.total, walk.averaged = np.zeros_like(walk.total), 0
         if config.average == "all" and config.epochs == 1:
-            self.path = Path(walk.params.copy())
+            self.path = Path.begin(walk.params.copy())
         self.step = 0
 
     def _take(self, block: Block | None, rows: int | None) -> None:

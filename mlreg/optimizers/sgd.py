@@ -1,6 +1,7 @@
 """Minibatch stochastic gradient descent, as the textbook writes it."""
 
 import math
+import warnings
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import certificate, least_squares
-from mlreg.errors import InvalidInput
+from mlreg.errors import InvalidInput, NumericalWarning
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace, Noise
@@ -28,8 +29,9 @@ from mlreg.optimizers.solution import (
     finish,
     finish_locally,
 )
-from mlreg.optimizers.stability import Sampling
+from mlreg.optimizers.stability import Sampling, stable_learning_rate
 from mlreg.scoring import whitened
+from mlreg.subgradient import least_absolute
 
 __all__ = ["SGD"]
 
@@ -176,6 +178,7 @@ class SGD:
             descent.run_once()
             ls = least_squares(likelihood)
         else:
+            self._warn(likelihood)
             ls = least_squares(likelihood)
             if not likelihood.exact and not ls.perfect:
                 descent.run()
@@ -191,6 +194,35 @@ class SGD:
         status = sgd_status.status(self, likelihood, ls, judged, overflow, descent.size)
         found = finish(likelihood, ls, way[-1], way, "epoch", before, status)
         return replace(found, path=descent.path)
+
+    def _warn(self, likelihood: LinearLikelihood) -> None:
+        """Before the first step: whether the learning rate may be too large."""
+        if self.update == "implicit":
+            return
+        full, random = self.batch_size == "full", self.sampling != "in-order"
+        bound = (
+            stable_learning_rate(
+                likelihood,
+                batch_size=self.batch_size,
+                sampling="replacement" if random else "in-order",
+            )
+            / likelihood.noise.fisher[0]
+        )
+        rows = likelihood.triangle.n_rows
+        size = rows if self.batch_size == "full" else self.batch_size
+        largest = sgd_status.outlook(self, likelihood, size, self.epochs).largest
+        if largest <= bound:
+            return
+        how = "(4.4)" if full else "(4.6), in mean square" if random else "(4.5)"
+        limit = f"up to {bound:.3g} it cannot diverge, by Eq. {how}. Lower it, or standardise"
+        if not bound > 0:
+            limit = "none is safe in these units. Rescale"
+        warnings.warn(
+            f"the learning rate {largest:.3g} may be too large for this data: {limit} the columns "
+            "of X",
+            NumericalWarning,
+            stacklevel=4,
+        )
 
     def _any_noise(self, likelihood: LinearLikelihood, descent: Descent, before: float) -> Solution:
         """What became of a descent under noise that is not Gaussian."""
@@ -271,11 +303,12 @@ def finish_descent(
         found = finish_locally(likelihood, history, end, reads, why=why, where=where)
         unit = replace(found.history, unit="epoch")
         return replace(found, history=unit)
-    judged = [certificate(likelihood, point) for point in way]
-    last = judged[-1]
+    last = certificate(likelihood, way[-1])
+    mle = least_absolute(likelihood, way[-1])
+    far = [math.nan if mle is None else mle.distance(point) for point in way[:-1]]
     told = f"{last.distance:.3g} standard errors from the MLE"
     status = Status("converged", told) if last.converged else Status("stopped", f"{told}. {why}")
-    mean, distance = np.array(values) / likelihood.n_rows, np.array([c.distance for c in judged])
+    mean, distance = np.array(values) / likelihood.n_rows, np.array([*far, last.distance])
     theta, past = np.append(way[-1], gamma), History("epoch", mean, distance)
     return Solution(theta, likelihood.noise, status, last, past, likelihood.reads - reads)
 

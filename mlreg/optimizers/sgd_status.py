@@ -135,8 +135,8 @@ def status(
         then = f"at this pace at least {more} more epochs to come within 0.1"
         if seen.plateau > CONVERGED:
             then += (
-                f", which the noise of minibatches of {size} does not let it: it will rest at about "
-                f"{seen.plateau:.2g}{_remedy(config, seen)}"
+                f", which the noise of minibatches of {size} does not let it: it will rest at "
+                f"about {seen.plateau:.2g}{_remedy(config, seen, distance)}"
             )
         return Status("stopped", f"{told} and still descending: {then}")
     if noiseless:
@@ -145,7 +145,7 @@ def status(
         "stopped",
         f"{told} and no longer descending: the noise of minibatches of {size} at learning rate "
         f"{_said(seen.last)} holds it there, at {_observed(errors, ls.s):.2g} in the second half "
-        f"of the epochs, {seen.plateau:.2g} by the formula{_remedy(config, seen)}",
+        f"of the epochs, {seen.plateau:.2g} by the formula{_remedy(config, seen, distance)}",
     )
 
 
@@ -155,12 +155,12 @@ def _observed(errors: list[float], s: float) -> float:
     return float(np.sqrt(np.mean(late * late)))
 
 
-def _remedy(config: "SGD", seen: Outlook) -> str:
+def _remedy(config: "SGD", seen: Outlook, distance: float) -> str:
     """What would bring the plateau below 0.1 standard errors."""
     found = []
     sampling = config.sampling
     rate = rate_for(seen.values, seen.rows, seen.size, sampling, 0.9 * CONVERGED)
-    far = max(min(seen.plateau, 1e6), 2 * CONVERGED) / CONVERGED
+    far = min(distance, 1e9) / CONVERGED
     pace = rate * float(seen.values[-1]) * math.ceil(seen.rows / seen.size)
     if 0 < rate < seen.last and pace > 1e-6:
         more = math.ceil(math.log(10 * far) / pace)

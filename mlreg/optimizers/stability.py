@@ -1,15 +1,17 @@
 """How large a learning rate may be."""
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.triangle import scale_columns
 
-__all__ = ["Sampling", "eigenvalues", "stable_learning_rate"]
+__all__ = ["Sampling", "eigenvalues", "squares_of_longest", "stable_learning_rate"]
 
 F64 = NDArray[np.float64]
 Sampling = Literal["reshuffle", "replacement", "in-order"]
@@ -26,7 +28,7 @@ def stable_learning_rate(
     Parameters
     ----------
     likelihood : LinearLikelihood
-        Its rows are read once more.
+        Its rows are read once, unless their lengths are known.
     batch_size, sampling
         As of `SGD`.
 
@@ -38,20 +40,47 @@ def stable_learning_rate(
         the rows. Replacement: 2|𝓑|/(R² + (|𝓑| − 1) λ_max) with R² the longest row's
         ‖x‖², Eq. (4.6), in mean square. λ_max belongs to XᵀX/n, rows weighted.
     """
+    if batch_size != "full":
+        squares_of_longest(likelihood, batch_size)  # in the same pass, if there has been none
     triangle = likelihood.triangle
     size = triangle.n_rows if batch_size == "full" else batch_size
     with np.errstate(all="ignore"):
         lambda_max = eigenvalues(likelihood)[0]
         if batch_size == "full":
             return float(2 / lambda_max)
-        longest = np.zeros(0)
-        for rows in likelihood.rows():
-            longest = np.append(longest, np.sum(rows[:, :-1] ** 2, axis=1))
-            longest = np.sort(longest)[-size:]
-        longest *= triangle.n_rows / likelihood.n_rows
+        longest = squares_of_longest(likelihood, size) * (triangle.n_rows / likelihood.n_rows)
         if sampling != "replacement":
             return float(2 * size / longest.sum())
         return float(2 * size / (longest[-1] + (size - 1) * lambda_max))
+
+
+def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
+    """kw‖x‖² of the longest rows, ascending: by the pass that finds the triangle, or another."""
+    known: F64 | None = likelihood.memo.get("longest")
+    if known is None or (len(known) < count and len(known) < likelihood.triangle.n_rows):
+        found = np.zeros(0)
+
+        def watched() -> Iterator[Block]:
+            nonlocal found
+            for block in likelihood.blocks():
+                X = to_numpy(block.X)
+                with np.errstate(all="ignore"):
+                    squares = np.einsum("ij,ij->i", X, X)
+                    for weight in (block.precision, block.frequency):
+                        if weight is not None:
+                            squares = squares * to_numpy(weight)
+                found = np.append(found, squares)
+                if len(found) > count:
+                    found = np.partition(found, len(found) - count)[-count:]
+                yield block
+
+        if "summary" in vars(likelihood):
+            for _ in watched():
+                pass
+        else:
+            vars(likelihood)["summary"] = likelihood.summarise(watched())
+        known = likelihood.memo["longest"] = np.sort(found)
+    return known[-count:]
 
 
 def eigenvalues(likelihood: LinearLikelihood) -> F64:

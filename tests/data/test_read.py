@@ -169,8 +169,18 @@ def test_a_stream_says_what_it_cannot_give(stream):
     assert fit.status.code == "converged"
     with pytest.raises(ml.InvalidInput, match=r"only once.*a function that returns a new stream"):
         fit.residuals()
-    with pytest.raises(ml.InvalidInput, match=r"read only once.*SGD, Scipy, residuals"):
+    with pytest.raises(ml.InvalidInput, match=r"read only once.*take epochs=1"):
         ml.fit(ml.read(stream(TABLE), NUMERIC), optimizer=ml.SGD(0.01))
+    with pytest.raises(ml.InvalidInput, match=r"read only once.*SGD, Scipy, residuals"):
+        ml.fit(ml.read(stream(TABLE), NUMERIC), optimizer=ml.Scipy("BFGS"), noise=ml.Logistic())
+    with pytest.raises(ml.InvalidInput, match=r"sigma is found by further passes"):
+        ml.fit(ml.read(stream(TABLE), NUMERIC), optimizer=ml.SGD(1, epochs=1), noise=ml.Logistic())
+    once = ml.SGD(0.01, epochs=1, batch_size=8, average="all", sampling="in-order")
+    streamed = ml.fit(ml.read(stream(TABLE), NUMERIC), optimizer=once)
+    assert streamed.reads == 1  # descent, triangle and certificate
+    again = ml.fit(NUMERIC, TABLE, optimizer=once)
+    assert streamed.params == pytest.approx(again.params, rel=1e-12)
+    assert streamed.certificate.distance == pytest.approx(again.certificate.distance, rel=1e-6)
     with pytest.raises(ml.InvalidInput, match=r"levels of 'k', 'g' are not known before.*Parquet"):
         ml.read(stream(TABLE), MIXED)
     with pytest.raises(TypeError, match="only once"):

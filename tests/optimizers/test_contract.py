@@ -17,6 +17,8 @@ from mlreg.verify.strategies import designs
 nearly_collinear = pytest.mark.filterwarnings("ignore::mlreg.errors.NumericalWarning")
 
 
+too_large = pytest.mark.filterwarnings("ignore:the learning rate .* may be too large")
+
 OPTIMIZERS = [
     ml.Exact(),
     ml.Newton(),
@@ -49,6 +51,7 @@ def test_never_claims_too_much_and_the_distance_is_true(optimizer, problem, seed
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@too_large
 def test_configurations_are_frozen_and_results_say_who(optimizer, textbook):
     with pytest.raises(dataclasses.FrozenInstanceError):
         optimizer.anything = 1
@@ -59,6 +62,7 @@ def test_configurations_are_frozen_and_results_say_who(optimizer, textbook):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@too_large
 def test_the_likelihood_may_be_of_any_namespace(optimizer, textbook):
     strict = pytest.importorskip("array_api_strict")
     X, y = textbook[0][:40], textbook[1][:40]
