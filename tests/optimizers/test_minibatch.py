@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import mlreg as ml
 from mlreg.likelihood.blocks import ArraySource, Block, PickedBlock, PiecedBlock
 from mlreg.optimizers.minibatch import Step, Walk, descend
-from mlreg.optimizers.proximal import proximal_step, require_proximal
+from mlreg.optimizers.proximal import CLOSE, proximal_step, require_proximal
 
 U = 2.0**-53
 NOISES = (ml.Gaussian(), ml.Laplace(), ml.Logistic(), ml.Huber(0.7), ml.StudentT(3.0))
@@ -144,3 +144,114 @@ def test_loops_agree_within_their_rounding_bound(
     assert ours.clipped == plain.clipped
     assert step.guard or not ours.clipped
     assert params < 1e-3 * np.linalg.norm(plain.params)  # a bound that says something
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), m=st.integers(1, 12), p=st.integers(1, 6),
+    noise=st.sampled_from([ml.Gaussian(), ml.Logistic(), ml.Huber(0.7), ml.Laplace()]),
+    size=st.sampled_from([1e-3, 1.0, 1e4]), weighted=st.booleans(),
+)  # fmt: skip
+def test_implicit_step_ends_where_its_gradient_is(seed, m, p, noise, size, weighted):
+    rng = np.random.default_rng(seed)
+    m = 1 if isinstance(noise, ml.Laplace) else m
+    X, r, sigma = rng.normal(size=(m, p)), 3 * rng.normal(size=m), 1.5
+    root = rng.uniform(0.5, 2, m) if weighted else None
+    k = rng.integers(1, 4, m).astype(float) if weighted else None
+    w, count = (np.ones(m) if a is None else a for a in (root, k))
+    curvature = np.linalg.norm(np.sqrt(count)[:, None] * w[:, None] * X, 2) ** 2
+    rate = size / curvature
+    move = proximal_step(X, r, root, k, rate, Step(noise, m, sigma=sigma, update="implicit"))
+    left = r - X @ move
+    off = gamma(p + 2) * (np.abs(r) + np.abs(X) @ np.abs(move))
+    if isinstance(noise, ml.Laplace):  # a subgradient at the end: within ±1, a sign off the kink
+        pull = move @ X[0] / (X[0] @ X[0]) / (rate * count[0] * w[0] * sigma)
+        assert abs(pull) <= 1 + 16 * U
+        on_the_line = abs(left[0]) <= 8 * off[0]
+        assert on_the_line or abs(pull - np.sign(left[0])) <= 16 * U
+        assert np.linalg.norm(move - X[0] * (move @ X[0]) / (X[0] @ X[0])) <= 16 * U * abs(r[0])
+        return
+    # The objective is strongly convex with constant one, so that the distance to its minimum is at
+    # most the norm of its gradient, move − rate Σ k w σψ x, whose own slope is at most 1 + size.
+    # Rounding of the residuals and of the end point comes into it; and the last of Newton's steps
+    # was as small as CLOSE of the whole.
+    gradient = move - rate * X.T @ (count * w * sigma * noise.psi(w * left / sigma))
+    rounding = rate * np.linalg.norm(np.abs(X).T @ (count * w * w * off)) * 64
+    assert np.linalg.norm(gradient) <= rounding + (1 + size) * CLOSE * np.linalg.norm(move)
+
+
+def test_implicit_steps_that_are_not_defined_are_refused():
+    with pytest.raises(ml.InvalidInput, match="one row at a time"):
+        require_proximal(ml.Laplace(), 2)
+    with pytest.raises(ml.InvalidInput, match="not unique"):
+        require_proximal(ml.StudentT(3.0), 1)
+    with pytest.raises(ml.InvalidInput, match="own metric"):
+        Step(ml.Gaussian(), 1, update="implicit", precondition=np.eye(2))
+
+
+def test_an_implicit_step_at_rate_zero_stays_where_it_is():
+    step = Step(ml.Logistic(), 2, update="implicit")
+    assert not proximal_step(np.ones((2, 1)), np.ones(2), None, None, 0.0, step).any()
+
+
+def test_a_row_of_frequency_k_is_k_rows_in_a_guarded_step():
+    """One minibatch, so that repeating a row cannot move a boundary between minibatches."""
+    rng = np.random.default_rng(1)
+    X, y, k = rng.normal(size=(9, 3)), rng.normal(size=9), np.array([1.0, 2, 5] * 3)
+    again = np.repeat(np.arange(9), k.astype(int))
+    T = np.diag([1.0, 2.0, 0.5])
+    for kernel in ("numpy", "numba"):
+        walks = [
+            run(
+                kernel, block, 3, np.array([50.0]), Step(ml.Huber(), 24, precondition=T, guard=True)
+            )
+            for block in (Block(X, y, k), Block(X[again], y[again]))
+        ]
+        assert [walk.clipped for walk in walks] == [1, 1]
+        # two orders of sums of 24 terms, the quotient of two of them, and products with T
+        most = 8 * gamma(24 + 8) * np.abs(walks[0].params).max() * 10
+        assert np.abs(walks[0].params - walks[1].params).max() <= most
+
+
+class Own:
+    """A user's noise, as `Gaussian`, that the compiled loop cannot know."""
+
+    smooth, log_concave, symmetric = True, True, True
+    fisher = (1.0, 0.0, 2.0)
+
+    def psi(self, z):
+        return z
+
+
+def test_the_compiled_loop_says_what_it_does_not_know():
+    block = Block(np.ones((3, 1)), np.arange(3.0))
+    plain = run("numpy", block, 1, np.array([0.5]), Step(Own(), 3))
+    assert plain.params.tolist() == [0.5]
+    for step in (Step(Own(), 3), Step(ml.Gaussian(), 3, update="implicit")):
+        with pytest.raises(ml.InvalidInput, match="take kernel='numpy'"):
+            run("numba", block, 1, np.array([0.5]), step)
+
+
+def test_without_numba_the_loop_in_python_is_taken_and_the_other_says_what_to_install():
+    code = """
+import sys
+sys.modules["numba"] = None
+import numpy as np, mlreg as ml
+X = np.random.default_rng(0).normal(size=(9000, 2))
+y = X[:, 0]
+ml.fit(X, y + X[:, 1] ** 2, optimizer=ml.SGD(0.03))
+try:
+    ml.fit(X, y + X[:, 1] ** 2, optimizer=ml.SGD(0.03, kernel="numba"))
+except ml.MlregError as error:
+    assert isinstance(error, ImportError) and "pip install 'mlreg[fast]'" in str(error), error
+else:
+    raise AssertionError("no error")
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_numba_is_imported_only_when_it_is_used():
+    code = (
+        "import sys, mlreg.optimizers.compiled, mlreg; mlreg.SGD; assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
