@@ -255,3 +255,11 @@ def test_numba_is_imported_only_when_it_is_used():
         "import sys, mlreg.optimizers.compiled, mlreg; mlreg.SGD; assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rows_in_block_order_are_not_copied():
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    (block,) = ArraySource(X, X[:, 0] + 1, intercept=True).blocks(100)
+    run("numba", block, 4, np.full(10, 0.1), Step(ml.Gaussian(), 10))
+    assert "X" not in vars(block)  # which is made when it is asked for
+    assert np.shares_memory(block.pieces.parts[1], X)
