@@ -1,4 +1,9 @@
-"""The door to the loop of `mlreg.optimizers.minibatch` in machine code (extra ``fast``)."""
+"""The door to the loop of `mlreg.optimizers.minibatch` in machine code (extra ``fast``).
+
+Compiling takes about a second for each kind of array (read-only ones are a kind of their own), and
+is done once: the code is kept beside this package, in ``__pycache__``, or in the user's cache
+directory where that folder cannot be written. From there it is loaded in a quarter of a second.
+"""
 
 from typing import Any
 
