@@ -263,3 +263,15 @@ def test_rows_in_block_order_are_not_copied():
     run("numba", block, 4, np.full(10, 0.1), Step(ml.Gaussian(), 10))
     assert "X" not in vars(block)  # which is made when it is asked for
     assert np.shares_memory(block.pieces.parts[1], X)
+
+
+def test_rows_that_are_called_for_early_are_the_same_rows():
+    """Data larger than a near cache, in a random order, of short rows and of long ones."""
+    for n, q in ((30_000, 3), (1000, 70)):
+        X = np.random.default_rng(0).normal(size=(n, q))
+        (block,) = ArraySource(X, X[:, 0] + 1).blocks(n, np.random.default_rng(1))
+        rates = np.full(-(-n // 64), 0.1 / q)
+        ones, step = np.ones(n), Step(ml.Gaussian(), 64)
+        ours, plain = (run(kernel, block, q, rates, step) for kernel in ("numba", "numpy"))
+        bound, _ = agreement(block.X, block.y, ones, ones, rates, step)
+        assert np.linalg.norm(ours.params - plain.params) <= bound < 1e-9
