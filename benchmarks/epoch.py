@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 import mlreg as ml  # noqa: E402
 from mlreg.likelihood.blocks import ArraySource  # noqa: E402
 
-BATCH, BLOCK_BATCH, TURNS = 64, 256, 5
+BATCH, BLOCK_BATCH, TURNS = 64, 256, 3
 ENOUGH = 0.3  # seconds that the epochs of the longer run take, about
 Run = Callable[[int], float]  # of a number of epochs: seconds
 
@@ -138,7 +138,9 @@ def epochs_of(runs: dict[str, Run]) -> dict[str, float]:
     many, best = {}, {name: [math.inf, math.inf] for name in runs}
     for name, run in runs.items():
         run(1)  # memory is warm, code compiled
-        many[name] = 2 if name == "torch" else 1 + min(50, math.ceil(ENOUGH / max(run(1), 1e-3)))
+        one = max((run(5) - run(1)) / 4, 1e-4)
+        # what a run costs once may be many epochs, and vary by some of them
+        many[name] = 2 if name == "torch" else 1 + min(400, max(5, math.ceil(ENOUGH / one)))
     for _ in range(TURNS):
         for name, run in runs.items():
             for i, epochs in enumerate((1, many[name])):
