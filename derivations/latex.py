@@ -35,6 +35,7 @@ SPACE = {r"\,", r"\;", r"\:", r"\!", r"\ ", r"\quad", r"\left", r"\right"}
 RELATIONS: dict[str, Callable[[Any, Any], Any] | None] = {
     "=": None,
     r"\sim": None,
+    r"\approx": None,  # the first term of what the text says; its check says in which sense
     r"\leftarrow": None,
     "<": operator.lt,
     ">": operator.gt,
