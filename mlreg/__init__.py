@@ -42,12 +42,14 @@ if TYPE_CHECKING:
     from mlreg.likelihood.noise import Logistic as Logistic
     from mlreg.likelihood.prior import NormalPrior as NormalPrior
     from mlreg.likelihood.student_t import StudentT as StudentT
+    from mlreg.optimizers import schedules as schedules
     from mlreg.optimizers.auto_sgd import AutoSGD as AutoSGD
     from mlreg.optimizers.exact import Exact as Exact
     from mlreg.optimizers.newton import Newton as Newton
+    from mlreg.optimizers.plateau import predicted_plateau as predicted_plateau
     from mlreg.optimizers.scipy_minimize import Scipy as Scipy
     from mlreg.optimizers.sgd import SGD as SGD
-    from mlreg.optimizers.sgd import stable_learning_rate as stable_learning_rate
+    from mlreg.optimizers.stability import stable_learning_rate as stable_learning_rate
     from mlreg.saved import load as load
     from mlreg.sufficient import SufficientStatistics as SufficientStatistics
 
@@ -82,14 +84,16 @@ _HOMES = {
     "anova": "mlreg.inference.anova",
     "certify": "mlreg.fitting",
     "compare": "mlreg.inference.compare",
-    "datasets": "",
+    "datasets": "mlreg.",
     "fit": "mlreg.fitting",
-    "likelihood": "",
+    "likelihood": "mlreg.",
     "likelihood_ratio": "mlreg.inference.likelihood_ratio",
     "load": "mlreg.saved",
+    "predicted_plateau": "mlreg.optimizers.plateau",
     "read": "mlreg.data.reader",
-    "stable_learning_rate": "mlreg.optimizers.sgd",
-    "verify": "",
+    "schedules": "mlreg.optimizers.",
+    "stable_learning_rate": "mlreg.optimizers.stability",
+    "verify": "mlreg.",
 }
 
 __all__ = list(_HOMES)
@@ -99,7 +103,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mlreg' has no attribute {name!r}")
     home = _HOMES[name]
-    value = getattr(import_module(home), name) if home else import_module(f"mlreg.{name}")
+    # a name whose home ends in a dot is a module there
+    value = import_module(home + name) if home[-1] == "." else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -1,19 +1,24 @@
 """Minibatch stochastic gradient descent, as the textbook writes it."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.certificate import CONVERGED, LeastSquares, certificate, least_squares
+from mlreg.certificate import certificate, least_squares
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import Block, to_numpy
+from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace, Noise
-from mlreg.linalg.triangle import norm, scale_columns
+from mlreg.linalg.triangle import norm
+from mlreg.optimizers import sgd_status
+from mlreg.optimizers.descent import Descent
+from mlreg.optimizers.minibatch import Kernel
+from mlreg.optimizers.proximal import require_proximal
+from mlreg.optimizers.schedules import Schedule, as_schedule
 from mlreg.optimizers.solution import (
     History,
     Solution,
@@ -23,17 +28,23 @@ from mlreg.optimizers.solution import (
     finish,
     finish_locally,
 )
+from mlreg.optimizers.stability import Sampling
 from mlreg.scoring import whitened
 
-__all__ = ["SGD", "stable_learning_rate"]
+__all__ = ["SGD"]
 
 F64 = NDArray[np.float64]
-Sampling = Literal["reshuffle", "replacement"]
+CHOICES = {
+    "sampling": ("reshuffle", "replacement", "in-order"),
+    "update": ("explicit", "implicit"),
+    "average": ("none", "all", "tail"),
+    "kernel": ("auto", "numpy", "numba"),
+}
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Minibatch SGD on the average loss, with a constant learning rate.
+    """Minibatch SGD on the average loss.
 
     Sample a minibatch of fixed size, take the derivative of the average loss on
     it, multiply by the learning rate, subtract:
@@ -44,29 +55,53 @@ class SGD:
     profiled at the end.
 
     For other noise the residual in it is replaced by σψ((y − xᵀβ)/σ), which for Gaussian noise it
-    is, Eq. (3.5): under Laplace noise σ times a sign. σ is profiled anew before each epoch.
+    is, Eq. (3.5): under Laplace noise σ times a sign. σ is that of some rows, profiled anew after
+    each epoch; the one that is reported is profiled at the end, with all rows.
 
     Parameters
     ----------
-    learning_rate : float
-        η, positive; in units of 1/x², so that it depends on the units of X.
+    learning_rate : float or Schedule
+        η, positive; in units of 1/x², so that it depends on the units of X. Or one that changes,
+        of `mlreg.optimizers.schedules` (``ml.schedules``), Eq. (13.1).
     batch_size : int or "full"
         |𝓑|: 1 is stochastic gradient descent, Eq. (4.8), ``"full"`` gradient
         descent, Eq. (4.7).
     epochs : int
         Passes over the data (as many minibatches as a pass takes, with replacement).
-    sampling : "reshuffle" or "replacement"
+    sampling : "reshuffle", "replacement" or "in-order"
         Each row once per epoch in a new random order, or every minibatch drawn
-        anew from all rows; its gradient then varies as in Eq. (4.11) or (4.10). The
-        last minibatch of a reshuffled epoch may be short; its sum is divided by |𝓑|
-        all the same, so that no row weighs more than another.
+        anew from all rows; its gradient then varies as in Eq. (4.11) or (4.10). In order, the rows
+        come as they lie: nothing is random, nothing is copied, and nothing is promised where their
+        order means something. The
+        last minibatch of an epoch may be short; its sum is divided by |𝓑|
+        all the same, so that no row weighs more than another, Eq. (13.8).
+    update : "explicit" or "implicit"
+        Whether the gradient is taken before the step, or where the step ends, Eq. (13.2): that is
+        stable at any rate. Not with ``"full"``.
+    average : "none", "all" or "tail"
+        Whether the last iterate is the result, the average of all, or of those of the second half
+        of the epochs, Eq. (13.3).
+    kernel : "auto", "numpy" or "numba"
+        The loop in Python, or the compiled one (extra ``fast``); by itself it takes the latter
+        where it is installed, knows the noise, and the descent is long enough to be worth it.
+        Both agree to rounding.
+    checkpoint : path, optional
+        A file that is written after each epoch. Where it is there already, the descent goes on from
+        it, to the same numbers as if it had not been interrupted; a file of other data, or of
+        another configuration, is refused. More ``epochs`` go further.
     seed : int
-        Replays a run bit for bit on the same machine.
+        Replays a run bit for bit on the same machine, with the same kernel.
 
     Notes
     -----
     With weights the loss (4.1) is the weighted average Σ k w ½(y − xᵀβ)² / Σ k;
     minibatches are drawn from the distinct rows, each row carrying its weight.
+
+    An epoch is one read of the data. Before the first, one finds the MLE that the result is
+    measured from; noise that is not Gaussian takes some more at the end, for the loss of all
+    epochs together and for the certificate.
+
+    Rows that can be read only once are descended in that one read, under Gaussian noise.
 
     Examples
     --------
@@ -79,17 +114,19 @@ class SGD:
     'stopped'
     """
 
-    learning_rate: float
+    learning_rate: float | Schedule
     _: KW_ONLY
     batch_size: int | Literal["full"] = 32
     epochs: int = 3
     sampling: Sampling = "reshuffle"
+    update: Literal["explicit", "implicit"] = "explicit"
+    average: Literal["none", "all", "tail"] = "none"
+    kernel: Kernel = "auto"
+    checkpoint: str | Path | None = field(default=None, repr=False)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rate = self.learning_rate
-        if not (_is_real(rate) and 0 < rate < math.inf):
-            raise InvalidInput(f"learning_rate must be positive and finite, not {rate!r}")
+        as_schedule(self.learning_rate)
         if self.batch_size != "full" and not (_is_int(self.batch_size) and self.batch_size >= 1):
             raise InvalidInput(
                 f"batch_size must be a whole number of at least 1, or 'full', "
@@ -97,12 +134,23 @@ class SGD:
             )
         if not (_is_int(self.epochs) and self.epochs >= 1):
             raise InvalidInput(f"epochs must be a whole number of at least 1, not {self.epochs!r}")
-        if self.sampling not in ("reshuffle", "replacement"):
-            raise InvalidInput(
-                f"sampling must be 'reshuffle' or 'replacement', not {self.sampling!r}"
-            )
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                told = ", ".join(map(repr, choices[:-1]))
+                raise InvalidInput(
+                    f"{name} must be {told} or {choices[-1]!r}, not {getattr(self, name)!r}"
+                )
         if not (_is_int(self.seed) and self.seed >= 0):
             raise InvalidInput(f"seed must be a whole number, not negative; not {self.seed!r}")
+        if self.batch_size == "full" and self.update == "implicit":
+            raise InvalidInput(
+                "an implicit step of all rows is as dear as the MLE: take a batch_size, or Exact()"
+            )
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate as a function of time."""
+        return as_schedule(self.learning_rate)
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
         """Descend from ``start``, shape (p,), zeros by default.
@@ -111,193 +159,82 @@ class SGD:
         ------
         InvalidInput
             A scale design or a prior; noise with kinks other than Laplace's; a minibatch larger
-            than the data; ``sampling="replacement"`` from a source that cannot pick rows.
+            than the data; ``sampling="replacement"`` from a source that cannot pick rows; an
+            implicit step that the noise does not have; a checkpoint of something else.
         RankDeficient
             Where there is no unique MLE to be measured against.
         """
         if likelihood.scale_names or likelihood.prior is not None:
             check_noise(likelihood, "SGD() follows the average loss,", "Newton() minimises its NLL")
         require_known(likelihood.noise)
+        if self.update == "implicit" and self.batch_size != "full":
+            require_proximal(likelihood.noise, self.batch_size)
         before = likelihood.reads
         params = check_start(likelihood, start)
-        ls = least_squares(likelihood)
-        rows = ls.triangle.n_rows
-        size = rows if self.batch_size == "full" else self.batch_size
-        if size > rows:
-            raise InvalidInput(
-                f"batch_size={size} is more than the {rows} rows: take at most {rows}, or 'full'"
-            )
-        if not likelihood.exact and not ls.perfect:
-            return self._any_noise(likelihood, params, size, rows, before)
-        way, overflow = self._descend(likelihood, params, size, rows)
+        descent = Descent(self, likelihood, params)
+        if not likelihood.source.rereadable and "summary" not in vars(likelihood):
+            descent.run_once()
+            ls = least_squares(likelihood)
+        else:
+            ls = least_squares(likelihood)
+            if not likelihood.exact and not ls.perfect:
+                descent.run()
+                return self._any_noise(likelihood, descent, before)
+            descent.run()
+        way, overflow = descent.way, descent.overflow
         with np.errstate(all="ignore"):
             judged = [norm(ls.contrast(point)) for point in way]
         while not judged[-1] < 1e150 and len(way) > 1:  # the loss, its square, overflows
             overflow = True
             way.pop()
             judged.pop()
-        status = self._status(likelihood, ls, judged, overflow, size)
-        return finish(likelihood, ls, way[-1], way, "epoch", before, status)
+        status = sgd_status.status(self, likelihood, ls, judged, overflow, descent.size)
+        found = finish(likelihood, ls, way[-1], way, "epoch", before, status)
+        return replace(found, path=descent.path)
 
-    def _descend(
-        self, likelihood: LinearLikelihood, params: F64, size: int, rows: int
-    ) -> tuple[list[F64], bool]:
-        """The start and the end of each epoch with a finite loss; whether the rest overflowed."""
-        rng = np.random.default_rng(self.seed)
-        # The loss is an average over Σk observations; a minibatch is |𝓑| of the distinct rows.
-        step = self.learning_rate / size * (rows / likelihood.n_rows)
-        way = [params]
-        with np.errstate(all="ignore"):  # an overflow is an outcome, told by the status
-            for _ in range(self.epochs):
-                for block in self._batches(likelihood, size, rows, rng):
-                    # At σ = 1 the NLL's gradient in β is that of the summed squared loss.
-                    theta = np.append(params, 0.0)
-                    if block is None:
-                        gradient = likelihood.gradient(theta)
-                    else:
-                        gradient = to_numpy(likelihood.term(theta, block)[1])
-                    params = params - step * gradient[:-1]
-                    if not np.isfinite(params).all():
-                        return way, True
-                way.append(params)
-        return way, False
-
-    def _any_noise(
-        self, likelihood: LinearLikelihood, params: F64, size: int, rows: int, before: float
-    ) -> Solution:
-        """Descend on the loss of noise that is not Gaussian."""
-        rng = np.random.default_rng(self.seed)
-        step = self.learning_rate / size * (rows / likelihood.n_rows)
-        gamma = profiled(likelihood, params)
-        way, values = [params], [likelihood.nll(np.append(params, gamma))]
-        with np.errstate(all="ignore"):  # an overflow is an outcome, told by the status
-            for _ in range(self.epochs):
-                variance = math.exp(2 * gamma)  # σ²·(ψ/σ): the gradient of the NLL has 1/σ
-                for block in self._batches(likelihood, size, rows, rng):
-                    theta = np.append(params, gamma)
-                    if block is None:
-                        gradient = likelihood.gradient(theta)
-                    else:
-                        gradient = to_numpy(likelihood.term(theta, block)[1])
-                    params = params - step * variance * gradient[:-1]
-                gamma = profiled(likelihood, params) if np.isfinite(params).all() else math.nan
-                value = (
-                    likelihood.nll(np.append(params, gamma)) if math.isfinite(gamma) else math.nan
-                )
-                if not math.isfinite(value):
-                    break
-                way.append(params)
-                values.append(value)
-        overflow = len(way) <= self.epochs
+    def _any_noise(self, likelihood: LinearLikelihood, descent: Descent, before: float) -> Solution:
+        """What became of a descent under noise that is not Gaussian."""
+        way, overflow = descent.way, descent.overflow
+        values = _nlls(likelihood, way, descent.log_sigmas)
+        while not math.isfinite(values[-1]) and len(way) > 1:
+            overflow = True
+            way.pop()
+            values.pop()
         other = "Newton()" if likelihood.noise.smooth else "Exact()"
+        rate = _told(self.learning_rate)
         why = (
-            f"After {self.epochs} epochs the noise of minibatches of {size} at learning rate "
-            f"{self.learning_rate:g} may hold it there: lower it, run more epochs, or take {other}"
+            f"After {self.epochs} epochs the noise of minibatches of {descent.size} at learning "
+            f"rate {rate} may hold it there: lower it, run more epochs, or take {other}"
         )
         if self.batch_size == "full":
             why = f"Run more than {self.epochs} epochs, raise the learning rate, or take {other}"
-        solution = finish_descent(likelihood, way, values, before, why)
+        solution = replace(finish_descent(likelihood, way, values, before, why), path=descent.path)
         if overflow or values[-1] > values[0]:
             how = "the steps overflowed" if overflow else "the loss grew"
-            why = f"{how}: learning_rate={self.learning_rate:g} is too large for this data"
+            why = f"{how}: learning_rate={rate} is too large for this data"
             return replace(solution, status=Status("diverged", why))
         return solution
 
-    def _batches(
-        self, likelihood: LinearLikelihood, size: int, rows: int, rng: np.random.Generator
-    ) -> Iterator[Block | None]:
-        """Minibatches of one epoch; None stands for all rows, which are never in one block."""
-        source = likelihood.source
-        if self.batch_size == "full":
-            yield None
-            return
-        if self.sampling == "reshuffle":
-            yield from likelihood.blocks(size, rng)
-            return
-        if not hasattr(source, "sample"):
-            raise InvalidInput(
-                "sampling='replacement' needs a source whose rows can be picked (in memory); "
-                "use sampling='reshuffle'"
-            )
-        likelihood.reads += 1
-        for _ in range(math.ceil(rows / size)):
-            yield source.sample(size, rng)
 
-    def _status(
-        self,
-        likelihood: LinearLikelihood,
-        ls: LeastSquares,
-        errors: list[float],
-        overflow: bool,
-        size: int,
-    ) -> Status:
-        half = errors[len(errors) // 2 - 1]
-        noiseless = self.batch_size == "full"
-        if overflow or noiseless or errors[-1] > errors[0]:
-            bound = stable_learning_rate(
-                likelihood, batch_size=self.batch_size, sampling=self.sampling
-            )
-            # Beyond the bound growth may still be the noise of minibatches, which has a limit:
-            # divergence goes on, and past the size of the residuals themselves.
-            goes_on = errors[-1] == max(errors) and errors[-1] > max(2 * half, ls.norm_r)
-            if overflow or (self.learning_rate > bound and (goes_on or noiseless)):
-                if overflow:
-                    how = f"the steps overflowed in epoch {len(errors)} (returned: before it)"
-                else:
-                    how = "the loss grew" if errors[-1] > errors[0] else "the loss will grow"
-                return Status("diverged", self._divergence(how, bound))
-        if ls.perfect:
-            return Status("stopped", "the data fit perfectly, and the descent is not there yet")
-        distance = errors[-1] / ls.s
-        told = f"after {self.epochs} epochs {distance:.3g} standard errors from the MLE"
-        if distance <= CONVERGED:
-            return Status("stopped", told)  # the certificate will say converged
-        # The pace over the second half: on a plateau it is 1, and the last point is not the best.
-        pace = (errors[-1] / half) ** (1 / (len(errors) - len(errors) // 2)) if half else 1.0
-        reach = self._reach(likelihood, size)
-        descending = errors[-1] <= min(errors) and pace < (1.0 if noiseless else 0.98)
-        if reach < 1 and (noiseless or not descending):
-            # even without noise the slowest direction has not had the time to come in
-            more = math.log(max(distance / CONVERGED, 2)) / reach * self.epochs
-            return Status(
-                "stopped",
-                f"{told}: the learning rate {self.learning_rate:g} is too small for this data, "
-                f"of the order of {more:.2g} more epochs are needed. Raise it, or standardise "
-                "the columns of X",
-            )
-        if descending:
-            more = math.ceil(math.log(distance / CONVERGED) / -math.log(pace))
-            return Status(
-                "stopped",
-                f"{told} and still descending: at this pace at least {more} more epochs to come "
-                f"within 0.1{'' if noiseless else ', if the noise of minibatches lets it'}",
-            )
-        if noiseless:
-            return Status("stopped", f"{told} and no longer descending: rounding holds it there")
-        return Status(
-            "stopped",
-            f"{told} and no longer descending: the noise of minibatches of {size} at learning rate "
-            f"{self.learning_rate:g} holds it there. Lower the learning rate, raise the batch "
-            "size, or use Exact()",
-        )
+def _told(rate: float | Schedule) -> str:
+    return repr(rate) if not isinstance(rate, (int, float)) else f"{rate:g}"
 
-    def _reach(self, likelihood: LinearLikelihood, size: int) -> float:
-        """How often the error in the flattest direction has shrunk by a factor e: η λ_min steps."""
-        steps = self.epochs * math.ceil(likelihood.triangle.n_rows / size)
-        with np.errstate(all="ignore"):
-            return float(self.learning_rate * steps * _eigenvalues(likelihood)[-1]) or 1e-300
 
-    def _divergence(self, how: str, bound: float) -> str:
-        if not bound > 0:
-            return f"{how}. No learning rate is safe in these units: rescale the columns of X"
-        if not math.isfinite(bound):
-            return f"{how}: learning_rate={self.learning_rate:g} is too large for floating point"
-        return (
-            f"{how}: learning_rate={self.learning_rate:g} is too large for this data. "
-            f"Up to {_round_down(bound):.3g} it cannot diverge"
-            f"{' in mean square' if self.sampling == 'replacement' else ''}"
-            "; or standardise the columns of X"
-        )
+def _nlls(likelihood: LinearLikelihood, way: list[F64], log_sigmas: list[float]) -> list[float]:
+    """NLLs at several points, at the σ given with each; one pass over the data."""
+    p, gamma = np.array(way).T, np.array(log_sigmas)
+    totals = np.zeros(len(way))
+    with np.errstate(all="ignore"):  # an overflow is an outcome
+        for block in likelihood.blocks():
+            X, y = to_numpy(block.X), to_numpy(block.y)
+            root = (
+                np.ones(len(y)) if block.precision is None else np.sqrt(to_numpy(block.precision))
+            )
+            k = np.ones(len(y)) if block.frequency is None else to_numpy(block.frequency)
+            z = root[:, None] * (y[:, None] - X @ p) * np.exp(-gamma)
+            totals += k @ np.asarray(likelihood.noise.rho(z.ravel())).reshape(z.shape)
+        totals += likelihood.n_rows * gamma
+    return (totals - 0.5 * likelihood.log_precision - likelihood.log_jacobian).tolist()  # type: ignore[no-any-return]
 
 
 def require_known(noise: Noise) -> None:
@@ -343,65 +280,5 @@ def finish_descent(
     return Solution(theta, likelihood.noise, status, last, past, likelihood.reads - reads)
 
 
-def stable_learning_rate(
-    likelihood: LinearLikelihood,
-    *,
-    batch_size: int | Literal["full"] = 32,
-    sampling: Sampling = "reshuffle",
-) -> float:
-    """A learning rate up to which `SGD` cannot diverge on this data: sufficient, not necessary.
-
-    Parameters
-    ----------
-    likelihood : LinearLikelihood
-        Its rows are read once more.
-    batch_size, sampling
-        As of `SGD`.
-
-    Returns
-    -------
-    float
-        ``"full"``: 2/λ_max, Eq. (4.4), which is also necessary. Reshuffling:
-        2 |𝓑| / Σ ‖xᵢ‖² over the |𝓑| longest rows, Eq. (4.5), for any order of
-        the rows. Replacement: 2|𝓑|/(R² + (|𝓑| − 1) λ_max) with R² the longest row's
-        ‖x‖², Eq. (4.6), in mean square. λ_max belongs to XᵀX/n, rows weighted.
-    """
-    triangle = likelihood.triangle
-    size = triangle.n_rows if batch_size == "full" else batch_size
-    with np.errstate(all="ignore"):
-        lambda_max = _eigenvalues(likelihood)[0]
-        if batch_size == "full":
-            return float(2 / lambda_max)
-        longest = np.zeros(0)
-        for rows in likelihood.rows():
-            longest = np.append(longest, np.sum(rows[:, :-1] ** 2, axis=1))
-            longest = np.sort(longest)[-size:]
-        longest *= triangle.n_rows / likelihood.n_rows
-        if sampling == "reshuffle":
-            return float(2 * size / longest.sum())
-        return float(2 * size / (longest[-1] + (size - 1) * lambda_max))
-
-
-def _eigenvalues(likelihood: LinearLikelihood) -> F64:
-    """Eigenvalues of XᵀX/n, rows weighted, the largest first; infinite where they overflow."""
-    triangle, p = likelihood.triangle, likelihood.n_params
-    R = scale_columns(triangle.R[:p, :p], triangle.exponent[:p])
-    if not np.isfinite(R).all():
-        return np.full(p, np.inf)
-    with np.errstate(all="ignore"):
-        roots = np.linalg.svd(R / math.sqrt(likelihood.n_rows), compute_uv=False)
-        return np.asarray(np.square(roots))
-
-
-def _round_down(value: float) -> float:
-    """To three digits, never up: a bound that is printed must still be one."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return math.floor(value / unit) * unit
-
-
 def _is_int(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)

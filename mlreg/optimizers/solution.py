@@ -20,6 +20,7 @@ from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
 from mlreg.linalg.triangle import norm
+from mlreg.optimizers.path import Path
 from mlreg.scoring import Point, Whitened, whitened
 
 __all__ = ["History", "Optimizer", "Solution", "Status"]
@@ -100,6 +101,8 @@ class Solution:
         Number of shape parameters of the noise that were estimated: one for a t's df.
     reads_by : mapping of str to float
         What the reads were for, where the optimizer says so; their sum is `reads`.
+    path : Path or None
+        Of one pass of `SGD` whose iterates are all averaged: what random scaling needs.
     """
 
     theta: F64
@@ -110,6 +113,7 @@ class Solution:
     reads: float
     n_shape: int = 0
     reads_by: Mapping[str, float] = field(default_factory=dict)
+    path: Path | None = None
 
 
 class Optimizer(Protocol):

@@ -8,6 +8,8 @@ from scipy import optimize
 
 import mlreg as ml
 from mlreg.likelihood.blocks import ArraySource, Block
+from mlreg.optimizers.descent import Descent
+from mlreg.optimizers.sgd_status import status
 from mlreg.verify import laws
 
 
@@ -123,11 +125,10 @@ def test_below_the_bound_no_step_expands_the_error(seed, size, weighted):
     source = ArraySource(X, X @ np.ones(p), precision=precision, frequency=frequency)
     likelihood = ml.LinearLikelihood.from_source(source)
     rate = ml.stable_learning_rate(likelihood, batch_size=size) * (1 - 1e-12)
-    way, overflow = ml.SGD(rate, batch_size=size, epochs=5, seed=seed)._descend(
-        likelihood, np.zeros(p), n if size == "full" else size, n
-    )
-    errors = [np.linalg.norm(point - 1) for point in way]
-    assert not overflow
+    descent = Descent(ml.SGD(rate, batch_size=size, epochs=5, seed=seed), likelihood, np.zeros(p))
+    descent.run()
+    errors = [np.linalg.norm(point - 1) for point in descent.way]
+    assert not descent.overflow
     assert all(b <= a * (1 + 1e-12) for a, b in pairwise(errors))
 
 
@@ -196,7 +197,7 @@ def test_starts_where_told(textbook):
         ({"batch_size": 3.5}, "batch_size must be a whole number"),
         ({"batch_size": "all"}, "or 'full'"),
         ({"epochs": 0}, "epochs must be"),
-        ({"sampling": "shuffle"}, "sampling must be 'reshuffle' or 'replacement'"),
+        ({"sampling": "shuffle"}, "sampling must be 'reshuffle', 'replacement' or 'in-order'"),
         ({"seed": -1}, "seed must be"),
         ({"seed": None}, "seed must be"),
     ],
@@ -263,7 +264,7 @@ def test_epochs_to_go_follow_the_pace_and_a_rise_is_no_descent(textbook):
     sgd = ml.SGD(0.03, epochs=6)
 
     def message(distances):
-        return sgd._status(likelihood, ls, [d * ls.s for d in distances], False, 32).message
+        return status(sgd, likelihood, ls, [d * ls.s for d in distances], False, 32).message
 
     halving = [800.0 * 0.5**k for k in range(7)]  # 12.5 after six; seven more halvings to 0.1
     assert "at least 7 more epochs" in message(halving)

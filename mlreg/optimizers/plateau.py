@@ -1,0 +1,161 @@
+"""Where a descent with minibatches comes to rest: not at the MLE, but hovering about it.
+
+The gradient of a minibatch is noisy, and a constant learning rate turns that noise into a distance
+from the MLE that more epochs do not shorten, Eq. (13.4). Averages of iterates shorten it,
+Eqs. (13.5) and (13.6). The predictions here need the triangle of the data alone: they take the
+noise of the rows to be as large everywhere, and products of four regressors to be those of normal
+ones.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlreg.errors import InvalidInput
+from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.optimizers.stability import Sampling, eigenvalues
+
+__all__ = ["epochs_to_average", "plateau", "predicted_plateau", "rate_for"]
+
+F64 = NDArray[np.float64]
+Average = Literal["none", "all", "tail"]
+
+
+def predicted_plateau(
+    likelihood: LinearLikelihood,
+    learning_rate: float,
+    *,
+    batch_size: int = 32,
+    sampling: Sampling = "reshuffle",
+    average_over: int = 0,
+) -> float:
+    """Distance from the MLE at which `SGD` with a constant rate comes to rest, in standard errors.
+
+    Parameters
+    ----------
+    likelihood : LinearLikelihood
+        Its triangle is all that is used; one pass over the rows if it is not known.
+    learning_rate : float
+        η.
+    batch_size, sampling
+        As of `SGD`; rows in order are taken for reshuffled ones.
+    average_over : int
+        Epochs whose iterates are averaged, after it has come to rest; 0: the last iterate.
+
+    Returns
+    -------
+    float
+        Root of the mean square of `Certificate.distance`, to first order in η: Eqs. (13.4),
+        (13.5), (13.6). Infinite where the descent does not come to rest.
+
+    Examples
+    --------
+    >>> import numpy as np, mlreg as ml
+    >>> X = np.random.default_rng(0).standard_normal((1000, 3))
+    >>> likelihood = ml.LinearLikelihood(X, X.sum(axis=1))
+    >>> plateaus = [predicted_plateau(likelihood, rate) for rate in (0.01, 0.04)]
+    >>> plateaus[0] < plateaus[1]
+    True
+    """
+    if not (isinstance(learning_rate, (int, float, np.floating)) and 0 < learning_rate < math.inf):
+        raise InvalidInput(f"learning_rate must be positive and finite, not {learning_rate!r}")
+    rows = likelihood.triangle.n_rows
+    if not 1 <= batch_size <= rows:
+        raise InvalidInput(f"batch_size must be from 1 to the {rows} rows, not {batch_size!r}")
+    values = eigenvalues(likelihood) * likelihood.noise.fisher[0]
+    return plateau(values, rows, learning_rate, batch_size, sampling, average_over)
+
+
+def plateau(
+    values: F64, rows: int, rate: float, size: int, sampling: Sampling, average_over: int = 0
+) -> float:
+    """`predicted_plateau` for a Hessian of the mean loss with these eigenvalues."""
+    with np.errstate(all="ignore"):
+        # Eq. (13.4): of rows drawn anew; also what the slopes' own noise adds to that of the rows
+        share = rate / size * values / (2 - rate * values * (1 + 1 / size))
+        K = float(share.sum()) if (share >= 0).all() else math.inf
+        if not K < 1:
+            return math.inf
+        steps = rows / size
+        if sampling == "replacement":
+            each = share / (1 - K)
+            if average_over:
+                each = each * _averaged(1 - rate * values, steps * average_over)
+            return math.sqrt(rows * float(each.sum()))
+        own = rows / size * float(_reshuffled(rate * values, steps, average_over).sum())
+        if not average_over:
+            return math.sqrt(own / (1 - K))
+        # what the slopes add does not sum to zero over an epoch
+        return math.sqrt(own + (len(values) + 1) * K / (1 - K) / average_over)
+
+
+def _averaged(q: F64, count: float) -> F64:
+    """Variance of the mean of so many steps of x ← qx + noise, over that of one."""
+    n = max(1.0, count)
+    return np.asarray((1 + 2 * (q / (1 - q)) * (1 - (1 - q**n) / (n * (1 - q)))) / n)
+
+
+def _reshuffled(pace: F64, steps: float, average_over: int) -> F64:
+    """λV|𝓑|/s² of each direction at the end of an epoch, Eq. (13.6), or of a mean of epochs.
+
+    The noise of an epoch's minibatches sums to zero: a row that has been drawn is not drawn again.
+    So what counts of the weight aₜ that an iterate gives to step t is how it varies over the epoch.
+    """
+    T = max(2, round(steps))
+    q = np.minimum(np.abs(1 - pace), 1 - 1e-15)
+    t = np.arange(T)
+    # after the step at time s, T - 1 - s steps are left
+    a = q[:, None] ** (T - 1 - t)  # the weight of step s in the last iterate
+    whole = q**T
+    varied = a - a.mean(axis=1, keepdims=True)
+    last = np.sum(varied**2, axis=1) / (1 - whole**2)
+    if not average_over:
+        return np.asarray(pace**2 * last)
+    # the mean of an epoch: its start counts (1/T) Σ qᵗ, and step s all that comes after it
+    start = (1 - whole) / (T * (1 - q)) * q
+    b = (1 - q[:, None] ** (T - t)) / (T * (1 - q[:, None]))
+    b_varied = b - b.mean(axis=1, keepdims=True)
+    own = start**2 * last + np.sum(b_varied**2, axis=1)
+    next_start = start * whole * last + np.sum(b_varied * varied, axis=1)
+    k = average_over
+    lags = np.arange(1, k)
+    later = start * np.sum((k - lags) * whole[:, None] ** (lags - 1), axis=1) * next_start
+    return np.asarray(pace**2 * (k * own + 2 * later) / k**2)
+
+
+def rate_for(values: F64, rows: int, size: int, sampling: Sampling, goal: float) -> float:
+    """The learning rate whose plateau is ``goal``, by bisection on its logarithm."""
+    steepest = float(values.max())
+    if not 1e-290 < steepest < 1e290:  # no rate has meaning in these units
+        return 0.0
+    low, high = 1e-12 / steepest, 2.0 / steepest
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        if plateau(values, rows, middle, size, sampling) <= goal:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def epochs_to_average(
+    values: F64, rows: int, rate: float, size: int, sampling: Sampling, goal: float
+) -> int | None:
+    """Epochs whose average is within ``goal``; None where even ten thousand are too few."""
+    count = 1
+    while count <= 16_384:
+        if plateau(values, rows, rate, size, sampling, count) <= goal:
+            break
+        count *= 2
+    else:
+        return None
+    low, high = count // 2, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        if plateau(values, rows, rate, size, sampling, middle) <= goal:
+            high = middle
+        else:
+            low = middle
+    return high
