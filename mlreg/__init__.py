@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mlreg.errors import NumericalWarning as NumericalWarning
     from mlreg.errors import RankDeficient as RankDeficient
     from mlreg.estimate import Fit as Fit
+    from mlreg.evaluation.unseen import Evaluation as Evaluation
+    from mlreg.evaluation.unseen import evaluate as evaluate
+    from mlreg.evaluation.unseen import hold_out as hold_out
     from mlreg.fitting import certify as certify
     from mlreg.fitting import fit as fit
     from mlreg.inference.anova import Anova as Anova
@@ -57,6 +60,7 @@ _HOMES = {
     "Certificate": "mlreg.certificate",
     "Comparison": "mlreg.inference.compare",
     "DataNeeded": "mlreg.errors",
+    "Evaluation": "mlreg.evaluation.unseen",
     "Exact": "mlreg.optimizers.exact",
     "Fit": "mlreg.estimate",
     "Gaussian": "mlreg.likelihood.noise",
@@ -81,7 +85,9 @@ _HOMES = {
     "certify": "mlreg.fitting",
     "compare": "mlreg.inference.compare",
     "datasets": "",
+    "evaluate": "mlreg.evaluation.unseen",
     "fit": "mlreg.fitting",
+    "hold_out": "mlreg.evaluation.unseen",
     "likelihood": "",
     "likelihood_ratio": "mlreg.inference.likelihood_ratio",
     "load": "mlreg.saved",
