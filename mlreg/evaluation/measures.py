@@ -16,7 +16,7 @@ from mlreg.inference.prediction import Prediction
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.transform import Transform
 
-__all__ = ["Measure", "Measures", "RowScores", "join", "measures", "score"]
+__all__ = ["Measure", "Measures", "RowScores", "join", "mean_of", "measures", "score"]
 
 F64 = NDArray[np.float64]
 
@@ -155,23 +155,18 @@ def measures(rows: RowScores, fold: NDArray[np.int64] | None = None) -> Measures
     The root and the ratio have the standard errors of their linear terms: of RMSE = √MSE that of
     the MSE over 2·RMSE; of A/B that of the mean of (a − b·A/B)/B.
     """
-    k = rows.frequency
 
-    def mean(values: F64) -> float:
-        return float(np.sum(k * values) / rows.n)
-
-    def measure(values: F64, value: float | None = None, slope: float = 1.0) -> Measure:
-        middle = mean(values)
-        error = _error(k, values - middle, rows.n, fold)
-        return Measure(middle if value is None else value, abs(slope) * error)
+    def measure(values: F64, value: float | None = None) -> Measure:
+        found = mean_of(rows, values, fold)
+        return found if value is None else Measure(value, found.std_error)
 
     with np.errstate(all="ignore"):
         squares = rows.precision * rows.error**2
         mse = measure(squares)
         root = math.sqrt(mse.value)
-        centre = mean(rows.precision * rows.y) / mean(rows.precision)
-        about = rows.precision * (rows.y - centre) ** 2
-        total = mean(about) if np.ptp(rows.y) > 0 else math.nan
+        w = rows.frequency * rows.precision
+        about = rows.precision * (rows.y - np.sum(w * rows.y) / np.sum(w)) ** 2
+        total = mean_of(rows, about).value if np.ptp(rows.y) > 0 else math.nan
         ratio = mse.value / total
         return Measures(
             nll=measure(rows.nll),
@@ -182,11 +177,17 @@ def measures(rows: RowScores, fold: NDArray[np.int64] | None = None) -> Measures
         )
 
 
-def _error(k: F64, off: F64, n: int, fold: NDArray[np.int64] | None) -> float:
-    """Standard error of a mean of n observations, of which ``off`` are the deviations."""
-    if fold is None:
-        return float(np.sqrt(np.sum(k * off**2) / n / np.float64(n - 1)))
-    sums = np.bincount(fold, weights=k * off)
-    here = np.bincount(fold, minlength=len(sums)) > 0
-    count = np.float64(here.sum())
-    return float(np.sqrt(count / (count - 1) * np.sum(sums[here] ** 2)) / n)
+def mean_of(rows: RowScores, values: F64, fold: NDArray[np.int64] | None = None) -> Measure:
+    """Mean of ``values``, shape (m,), over observations, and its standard error, Eq. (13.14).
+
+    Over n observations √(Σ(v − v̄)²/(n(n − 1))); over K folds √(K/(K − 1)·Σₖ(Σᵢ∈ₖ(v − v̄)/n)²).
+    """
+    k, n = rows.frequency, rows.n
+    with np.errstate(all="ignore"):
+        mean = float(np.sum(k * values) / n)
+        off = k * (values - mean)
+        if fold is None:
+            return Measure(mean, float(np.sqrt(np.sum(off**2 / k) / n / np.float64(n - 1))))
+        count = np.float64(len(np.unique(fold)))
+        squares = np.sum(np.bincount(fold, weights=off) ** 2)
+        return Measure(mean, float(np.sqrt(count / (count - 1) * squares) / n))

@@ -1,6 +1,8 @@
 """Data in any form that ``mlreg.fit`` takes, as rows of which some can be fitted or scored."""
 
+import copy
 import inspect
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,23 +17,24 @@ from mlreg.data.columns import Categories, Column, Unusable, as_number
 from mlreg.data.design import responses
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.front import source_of
-from mlreg.data.lazy import LazyTable
 from mlreg.data.scale import scale_rows
 from mlreg.data.table import Table, as_table, is_tabular
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 from mlreg.estimate import Fit
 from mlreg.evaluation.measures import RowScores, score
+from mlreg.evaluation.splits import group_of_rows
 from mlreg.fitting import fit
 from mlreg.likelihood.blocks import ArraySource, Block, check_weights
 from mlreg.likelihood.transform import refuse_outside
 from mlreg.sufficient import SufficientStatistics
 
-__all__ = ["Rows", "block_of", "heard", "held", "take", "weights_of"]
+__all__ = ["OF_DESIGN", "Rows", "block_of", "heard", "held", "in_memory", "take", "weights_of"]
 
 F64 = NDArray[np.float64]
 Index = NDArray[np.intp]
-OF_DESIGN = ("intercept", "names", "scale", "missing", "transform")
 WEIGHTS = ("frequency_weights", "precision_weights")
+OF_DESIGN = ("intercept", "names", "scale", "missing", "transform", *WEIGHTS)
+"""Options of `mlreg.fit` that say what the rows are; the others say how they are fitted."""
 
 
 class Rows:
@@ -48,6 +51,8 @@ class Rows:
     ----------
     n_given : int
         Rows of the data as given.
+    data : object
+        What has them: X, or the table.
     usable : integer array
         Numbers of those that are used: no value missing, no weight zero.
     source : ArraySource
@@ -63,23 +68,15 @@ class Rows:
     """
 
     def __init__(self, X: Any, y: Any, options: dict[str, Any]) -> None:
-        unknown = [name for name in options if name not in inspect.signature(fit).parameters]
-        if unknown:
-            raise InvalidType(f"there is no argument {', '.join(unknown)}, here or of mlreg.fit")
+        self.options = _known(options)
         if isinstance(X, SufficientStatistics):
             raise InvalidInput("sufficient statistics hold no rows to choose from: give the data")
-        if isinstance(y, LazyTable):
-            raise InvalidInput(
-                "rows of a table that is read lazily cannot be chosen: give a dataframe or a path, "
-                "or fit some of the files and evaluate the fit on the others"
-            )
-        if isinstance(X, str) and y is not None:
-            y = as_table(y)
-        self.formula, self.options = X if isinstance(X, str) else None, options
+        self.formula = X if isinstance(X, str) else None
+        self.data = X if self.formula is None else y if y is None else in_memory(y)
         weights = {name: options.get(name) for name in WEIGHTS}
         source, self.design = source_of(
             X,
-            y,
+            y if self.formula is None else self.data,
             options.get("intercept"),
             options.get("names"),
             weights,
@@ -94,19 +91,28 @@ class Rows:
         self.source, self.n_given, self.usable = source, source.n_given, source.row_numbers
         self.table: Table | None = None
         if any(_depends(d) for d in (self.design, self.design.scale)):
-            self.table = y
+            self.table = as_table(self.data)
             self.weights = {
-                name: weights_of(w, name.partition("_")[0], y, self.n_given)
+                name: weights_of(w, name.partition("_")[0], self.data, self.n_given)
                 for name, w in weights.items()
             }
             scale = options.get("scale")
             self.scale = None if isinstance(scale, (str, type(None))) else held(scale, "scale")
 
+    def with_options(self, options: dict[str, Any]) -> "Rows":
+        """The same rows with other options of `mlreg.fit` that do not change the design."""
+        other = copy.copy(self)
+        other.options = _known(options)
+        return other
+
+    def groups(self, labels: Any) -> NDArray[np.int64] | None:
+        """Number of the group of each row as given, shape (n_given,)."""
+        return group_of_rows(labels, self.data, self.n_given)
+
     def fit(self, rows: Index) -> Fit:
         """The fit of some usable rows, given by number."""
         if self.table is None:
-            rest = (*OF_DESIGN, *WEIGHTS)
-            options = {name: v for name, v in self.options.items() if name not in rest}
+            options = {name: v for name, v in self.options.items() if name not in OF_DESIGN}
             return replace(fit(self._subset(rows), **options), design=self.design)
         options = dict(self.options)
         for name, values in (("scale", self.scale), *self.weights.items()):
@@ -191,18 +197,30 @@ def weights_of(weights: Any, kind: str, data: Any, n: int) -> F64 | None:
 
 
 @contextmanager
-def heard(notes: list[str], what: str) -> Iterator[None]:
-    """Numerical warnings of many fits become notes, each with what it is about."""
+def heard(said: list[str]) -> Iterator[None]:
+    """Numerical warnings of many fits are collected."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
         if issubclass(warning.category, NumericalWarning):
-            notes.append(f"{what}: {warning.message}")
+            said.append(str(warning.message))
         else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
+
+
+def in_memory(data: Any) -> Any:
+    """The data; what a path names is read, once."""
+    return as_table(data) if isinstance(data, (str, os.PathLike)) else data
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    unknown = [name for name in options if name not in inspect.signature(fit).parameters]
+    if unknown:
+        raise InvalidType(f"there is no argument {', '.join(unknown)}, here or of mlreg.fit")
+    return options
 
 
 def _depends(design: Any) -> bool:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.data.columns import Categories, missing_rows
+from mlreg.data.sources import check_labels
 from mlreg.data.table import as_table, is_tabular, read_column
 from mlreg.errors import InvalidInput
 
-__all__ = ["fold_of_rows", "group_of_rows", "held_out"]
+__all__ = ["fold_of_rows", "group_of_rows", "held_out", "whole"]
 
 Folds = NDArray[np.int64]
 
@@ -35,6 +36,7 @@ def group_of_rows(groups: Any, data: Any, n: int) -> Folds | None:
             raise InvalidInput(f"groups={groups!r} names a column: the data has none, give labels")
         column = as_table(data).column(groups)
     else:
+        check_labels("the data", data, {"groups": groups})
         column = read_column(groups, "groups")
     if len(column) != n:
         raise InvalidInput(f"groups has {len(column)} labels for {n} rows: give one for each row")
@@ -67,14 +69,11 @@ def fold_of_rows(n: int, folds: int, groups: Folds | None, shuffle: bool, seed: 
     seed : int
         Of the order.
     """
-    count = _whole(folds, "folds")
+    count = whole(folds, "folds", 2)
     units = n if groups is None else int(groups.max(initial=-1)) + 1
     what = "rows" if groups is None else "groups"
-    if not 2 <= count <= units:
-        raise InvalidInput(
-            f"folds must be from 2 to {units}, the number of {what}; it is {count}. For one part "
-            "held out there is hold_out"
-        )
+    if count > units:
+        raise InvalidInput(f"folds is {count}, and there are {units} {what}: take fewer folds")
     if groups is None:
         fold = np.arange(n) * count // n
         return fold[_order(n, shuffle, seed)] if shuffle else fold
@@ -122,9 +121,7 @@ def held_out(
 def _order(n: int, shuffle: bool, seed: int) -> NDArray[np.int64]:
     if not isinstance(shuffle, (bool, np.bool_)):
         raise InvalidInput(f"shuffle must be True or False, not {shuffle!r}")
-    if _whole(seed, "seed") < 0:
-        raise InvalidInput(f"seed must not be negative; it is {seed}")
-    return np.random.default_rng(seed).permutation(n) if shuffle else np.arange(n)
+    return np.random.default_rng(whole(seed, "seed", 0)).permutation(n) if shuffle else np.arange(n)
 
 
 def _drawn(shuffle: bool) -> bool:
@@ -136,10 +133,12 @@ def _drawn(shuffle: bool) -> bool:
     return shuffle
 
 
-def _whole(value: Any, what: str) -> int:
+def whole(value: Any, what: str, least: int) -> int:
+    """The value as a whole number that is not below ``least``; an error for what is none."""
     try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
-        raise InvalidInput(f"{what} must be a whole number, not {value!r}") from None
+        number = least - 1
+    if isinstance(value, (bool, np.bool_)) or number < least:
+        raise InvalidInput(f"{what} must be a whole number from {least} on, not {value!r}")
+    return number

@@ -12,12 +12,12 @@ from mlreg.errors import InvalidInput, MissingDependency
 from mlreg.estimate import Fit
 from mlreg.evaluation.measures import Measures, measures, score
 from mlreg.evaluation.rows import Rows, block_of, held, take, weights_of
-from mlreg.evaluation.splits import group_of_rows, held_out
+from mlreg.evaluation.splits import held_out
 from mlreg.files import plain
 from mlreg.inference.intervals import t_quantile
 from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
 
-__all__ = ["Evaluation", "evaluate", "hold_out", "table_of"]
+__all__ = ["Evaluation", "evaluate", "hold_out", "notes_of", "table_of"]
 
 F64 = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def evaluate(
     t_quantile(level, 1)  # an error for a level that is none
     block = _block(fit, data, frequency_weights, precision_weights, scale)
     rows = score(fit, [block], level)
-    notes = _notes(fit)
+    notes = notes_of(fit)
     again = _seen(fit, block)
     if again:
         notes.insert(
@@ -196,8 +196,7 @@ def hold_out(
     """
     t_quantile(level, 1)
     rows = Rows(X, y, options)
-    numbers = group_of_rows(groups, y if isinstance(X, str) else X, rows.n_given)
-    out = held_out(rows.n_given, test, numbers, shuffle, seed)[rows.usable]
+    out = held_out(rows.n_given, test, rows.groups(groups), shuffle, seed)[rows.usable]
     if out.all() or not out.any():
         raise InvalidInput(
             "every row that can be used is on one side of the split: another seed=, or test="
@@ -205,7 +204,9 @@ def hold_out(
     made = rows.fit(rows.usable[~out])
     scores = rows.score(made, rows.usable[out], level)
     found = measures(scores)
-    return Evaluation(**vars(found), fit=made, n_rows=scores.n, level=level, notes=(*_notes(made),))
+    return Evaluation(
+        **vars(found), fit=made, n_rows=scores.n, level=level, notes=(*notes_of(made),)
+    )
 
 
 def _block(fit: Fit, data: Any, frequency: Any, precision: Any, scale: Any) -> Block:
@@ -235,7 +236,7 @@ def _block(fit: Fit, data: Any, frequency: Any, precision: Any, scale: Any) -> B
     return block_of(fit, data, take(k, rows), take(w, rows), scale)
 
 
-def _notes(fit: Fit) -> list[str]:
+def notes_of(fit: Fit) -> list[str]:
     """What must be known of a fit to read what unseen rows say of it."""
     code = fit.status.code
     if code == "perfect-fit":
