@@ -258,6 +258,16 @@ CODE = [
     ("11.17", "likelihood.linear.LinearLikelihood.nll"),
     ("11.17", "subgradient.LeastAbsolute.limits"),
     ("11.17", "subgradient.LeastAbsolute.params"),
+    ("13.1", "optimizers.schedules.Exponential.__call__"),
+    ("13.1", "optimizers.schedules.InverseTime.__call__"),
+    ("13.1", "optimizers.schedules.Polynomial.__call__"),
+    ("13.1", "optimizers.minibatch._explicit_step"),
+    ("13.2", "optimizers.proximal.proximal_step"),
+    ("13.3", "optimizers.minibatch._explicit_step"),
+    ("13.4", "optimizers.plateau.plateau"),
+    ("13.4", "optimizers.minibatch._explicit_step"),
+    ("13.5", "optimizers.plateau.plateau"),
+    ("13.5", "optimizers.minibatch._explicit_step"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).

@@ -95,7 +95,7 @@ def _tokens(latex: str) -> list[str]:
     tokens, at = [], 0
     text = latex.replace(r"\begin{aligned}", "").replace(r"\end{aligned}", "")
     if text != latex:
-        text = re.sub(r"&\s*(?==|<|\\le)", "", text)  # the alignment before a relation
+        text = re.sub(r"&\s*(?==|<|\\le|\\approx)", "", text)  # the alignment before a relation
     while at < len(text):
         if text[at].isspace():
             at += 1
