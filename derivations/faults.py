@@ -268,6 +268,12 @@ CODE = [
     ("13.4", "optimizers.minibatch._explicit_step"),
     ("13.5", "optimizers.plateau.plateau"),
     ("13.5", "optimizers.minibatch._explicit_step"),
+    ("13.6", "optimizers.plateau.plateau"),
+    ("13.6", "optimizers.plateau._reshuffled"),
+    ("13.6", "optimizers.minibatch._explicit_step"),
+    ("13.7", "optimizers.minibatch._explicit_step"),
+    ("13.8", "certificate.LeastSquares.params"),
+    ("13.8", "optimizers.minibatch._explicit_step"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
