@@ -274,6 +274,10 @@ CODE = [
     ("13.7", "optimizers.minibatch._explicit_step"),
     ("13.8", "certificate.LeastSquares.params"),
     ("13.8", "optimizers.minibatch._explicit_step"),
+    ("13.9", "optimizers.auto_sgd._Search._preconditioner"),
+    ("13.9", "optimizers.minibatch._explicit_step"),
+    ("13.10", "optimizers.minibatch._explicit_step"),
+    ("13.11", "optimizers.minibatch._explicit_step"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
