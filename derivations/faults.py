@@ -278,6 +278,14 @@ CODE = [
     ("13.9", "optimizers.minibatch._explicit_step"),
     ("13.10", "optimizers.minibatch._explicit_step"),
     ("13.11", "optimizers.minibatch._explicit_step"),
+    ("13.12", "optimizers.path.Path.std_errors"),
+    ("13.12", "inference.random_scaling.upper_tail"),
+    ("13.12", "inference.random_scaling.critical_value"),
+    ("13.13", "estimate.Fit.covariance"),
+    ("13.13", "evaluation.curve.excess_square"),
+    ("13.13", "evaluation.curve.excess_nll"),
+    ("13.14", "evaluation.measures.mean_of"),
+    ("13.15", "likelihood.linear.LinearLikelihood.gradient"),
 ]
 
 # In the checks: (page, what stands there once, what is put in its place).
@@ -333,6 +341,10 @@ CHECKS = [
     ("11-newton.md", "weight[i] * sp.sign(r[i]) * X", "2 * weight[i] * sp.sign(r[i]) * X"),
     ("11-newton.md", "scaled = found.loss * 2.0", "scaled = 2 * found.loss * 2.0"),
     ("11-newton.md", "dual = [w * s * sp.Rational(9, 10)", "dual = [w * s * sp.Rational(8, 10)"),
+    ("13-minibatch.md", "SVS = sum((chance * S * V * S", "SVS = sum((chance * S * V"),
+    ("13-minibatch.md", "q=q, E=lambda value: value) / 24", "q=q, E=lambda value: value) / 23"),
+    ("13-minibatch.md", "ratio = n * (n - r + w**2 * r)", "ratio = n * (n - r + w * r)"),
+    ("13-minibatch.md", "left = sp.exp(-eta * t)", "left = sp.exp(eta * t)"),
 ]
 
 
