@@ -35,7 +35,7 @@ class CsvPart:
         self.path, self.delimiter = path, delimiter
         self.name = f"the file {path!r}"
         self.n_rows: int | None = None
-        self.groups, self.rereadable = 1, True
+        self.rereadable = True
         with reading(self.name):
             with self._open({}) as reader:
                 found = reader.schema
@@ -63,7 +63,7 @@ class CsvPart:
         )
 
     def batches(  # noqa: D102
-        self, columns: Sequence[str], size: int, group: int | None, text: Iterable[str]
+        self, columns: Sequence[str], size: int, text: Iterable[str]
     ) -> Iterator[tuple[int, Any]]:
         import pyarrow as pa
 

@@ -35,21 +35,16 @@ class FragmentPart:
         with reading(name):
             fragment = make()
             self.schema = fragment.physical_schema if schema is None else schema
-            self.groups = getattr(fragment, "num_row_groups", 1)
             known = getattr(fragment, "format", None) is not None and (
                 fragment.format.default_extname in ("parquet", "ipc", "arrow", "feather")
             )
             self.n_rows: int | None = fragment.count_rows() if known else None
 
     def batches(  # noqa: D102
-        self, columns: Sequence[str], size: int, group: int | None, text: Iterable[str]
+        self, columns: Sequence[str], size: int, text: Iterable[str]
     ) -> Iterator[tuple[int, Any]]:
-        first = 0
         with reading(self.name):
             fragment = self._make()
-            if group is not None and self.groups > 1:
-                first = sum(g.num_rows for g in fragment.row_groups[:group])
-                fragment = fragment.subset(row_group_ids=[group])
             found = fragment.to_batches(
                 schema=self._schema or fragment.physical_schema,
                 columns=list(columns),
@@ -59,7 +54,7 @@ class FragmentPart:
                 fragment_readahead=1,
                 **_scan_options(fragment),
             )
-        yield from numbered(found, self.name, first)
+        yield from numbered(found, self.name)
 
 
 def _scan_options(fragment: Any) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlreg.data.arrow import ArrowColumns, NoSuchFile, require_pyarrow
 from mlreg.data.columns import reads_as_number
 from mlreg.data.file_part import FragmentPart, file_part
@@ -86,22 +84,11 @@ class LazyTable:
             raise InvalidInput(f"there is no column {name!r}; {suggest(name, self.kinds)}")
         return self.kinds[name]
 
-    def batches(
-        self, columns: Sequence[str], size: int, rng: np.random.Generator | None = None
-    ) -> Iterator[Rows]:
-        """Batches of at most ``size`` rows of some columns: one pass.
-
-        With ``rng`` the files, and row groups of Parquet files, come in random
-        order; rows within them do not.
-        """
-        pieces = [(p, g) for p in self.parts for g in range(p.groups)]
-        if rng is None:
-            pieces = [(p, None) for p in self.parts]  # type: ignore[misc]
-        else:
-            pieces = [pieces[i] for i in rng.permutation(len(pieces))]
+    def batches(self, columns: Sequence[str], size: int) -> Iterator[Rows]:
+        """Batches of at most ``size`` rows of some columns, in order: one pass."""
         text = [name for name in columns if self.kinds[name] == "text"]
-        for part, group in pieces:
-            for at, batch in part.batches(columns, size, group, text):
+        for part in self.parts:
+            for at, batch in part.batches(columns, size, text):
                 for start in range(0, batch.num_rows, size):
                     yield Rows(batch.slice(start, size), part.name, at + start)
 
@@ -242,7 +229,7 @@ def _changed(name: str, one: Part, before: str, other: Part, kind: str) -> Inval
 
 def _first_word(part: Part, name: str) -> str:
     """Where a column of text holds the first value that is no numeral."""
-    for at, batch in part.batches([name], 1 << 16, None, [name]):
+    for at, batch in part.batches([name], 1 << 16, [name]):
         for i, value in enumerate(batch.column(0).to_pylist()):
             if value is not None and not reads_as_number(value):
                 return f", first {value!r} at row {at + i}"

@@ -25,8 +25,6 @@ class Part(Protocol):
         Its columns.
     n_rows : int or None
         How many rows it has, where that is known without reading them.
-    groups : int
-        How many pieces of it can be read on their own, such as row groups.
     rereadable : bool
         Whether it can be read more than once.
     """
@@ -34,15 +32,14 @@ class Part(Protocol):
     name: str
     schema: Any
     n_rows: int | None
-    groups: int
     rereadable: bool
 
     def batches(
-        self, columns: Sequence[str], size: int, group: int | None, text: Iterable[str]
+        self, columns: Sequence[str], size: int, text: Iterable[str]
     ) -> Iterator[tuple[int, Any]]:
         """Record batches of some columns, each with the number of its first row.
 
-        ``size`` is a hint; ``group`` asks for one piece; ``text`` are columns that
+        ``size`` is a hint; ``text`` are columns that
         hold text in other parts, for formats that do not know their types.
         """
         ...

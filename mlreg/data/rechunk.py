@@ -1,16 +1,28 @@
 """Blocks of other sizes and in another order, in the memory of a few of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, Any
 
 import numpy as np
 
+from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import Block
 
 __all__ = ["coalesce", "rechunk", "shuffle"]
 
 BUFFER_BYTES = 1 << 26
-"""How much of the rows is permuted at a time."""
+"""How much of the rows is permuted in memory."""
+
+BLOCK_BYTES = 1 << 21
+"""How much of a temporary file is read at a time."""
+
+PARTS = 64
+"""Temporary files that more rows are scattered over."""
+
+FIELDS = ("X", "y", "frequency", "precision")
 
 
 def coalesce(blocks: Iterable[Block], least: int) -> Iterator[Block]:
@@ -35,9 +47,74 @@ def rechunk(blocks: Iterable[Block], size: int) -> Iterator[Block]:
 
 
 def shuffle(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Block]:
-    """The same rows, permuted within a buffer of some 64 MB."""
-    for joined in _gathered(blocks, lambda block: BUFFER_BYTES // (8 * (block.X.shape[1] + 1))):
-        yield _take(joined, rng.permutation(len(joined.y)))
+    """The same rows in a random order, each of the n! orders as likely as another.
+
+    Some 64 MB are permuted in memory. Of more, each row is put into one of `PARTS` temporary files
+    at random, and then the files, one after another, are shuffled likewise.
+
+    Raises
+    ------
+    InvalidInput
+        There is no room for the files.
+    """
+    # Rows of one file are as exchangeable as all are, and files do not know what they hold: by
+    # induction the order is uniform, although the files come in the order of their numbers.
+    rest = iter(blocks)
+    held: list[Block] = []
+    n = 0
+    for block in rest:
+        held.append(block)
+        n += len(block.y)
+        if 8 * n * (block.X.shape[1] + 1) > BUFFER_BYTES and n > 1:
+            everything = chain(held, rest)
+            del held, block  # that memory holds no more than it has to
+            yield from _shuffle_by_files(everything, rng)
+            return
+    if held:
+        yield _take(_join(held), rng.permutation(n))
+
+
+def _shuffle_by_files(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Block]:
+    with ExitStack() as stack:
+        with _room():
+            files = [stack.enter_context(TemporaryFile(prefix="mlreg-")) for _ in range(PARTS)]
+        for block in blocks:
+            arrays = [getattr(block, name) for name in FIELDS]
+            there = [a is not None for a in arrays]
+            rows = np.column_stack([a for a in arrays if a is not None])
+            part = rng.integers(PARTS, size=len(rows))
+            ends = np.cumsum(np.bincount(part, minlength=PARTS))
+            rows = np.ascontiguousarray(rows[np.argsort(part, kind="stable")])
+            with _room():
+                for file, of_part in zip(files, np.split(rows, ends[:-1]), strict=True):
+                    file.write(of_part.tobytes())
+        for file in files:
+            with _room():
+                file.seek(0)  # what is still in a buffer is written now
+            yield from shuffle(_read_back(file, rows.shape[1], there), rng)
+            file.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Errors of temporary files say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(
+            f"rows cannot be shuffled by way of temporary files in {gettempdir()!r} "
+            f"({error.strerror}): make room, set TMPDIR to another folder, or take rows in order"
+        ) from error
+
+
+def _read_back(file: IO[bytes], width: int, fields: Sequence[bool]) -> Iterator[Block]:
+    """Rows of a temporary file: X, y and the weights that there are, side by side."""
+    p = width - sum(fields[1:])
+    many = max(1, BLOCK_BYTES // (8 * width))
+    while data := file.read(8 * width * many):
+        rows = np.frombuffer(data).reshape(-1, width)
+        columns = iter(rows.T[p:])
+        yield Block(rows[:, :p], *(next(columns) if there else None for there in fields[1:]))
 
 
 def _gathered(blocks: Iterable[Block], enough: Any) -> Iterator[Block]:
@@ -69,5 +146,5 @@ def _take(block: Block, rows: Any) -> Block:
 
 def _map(make: Callable[..., Any], *blocks: Block) -> Block:
     """Do the same to each array of some blocks."""
-    arrays = [[getattr(b, name) for b in blocks] for name in ("X", "y", "frequency", "precision")]
+    arrays = [[getattr(b, name) for b in blocks] for name in FIELDS]
     return Block(*(None if some[0] is None else make(*some) for some in arrays))

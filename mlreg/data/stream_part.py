@@ -34,7 +34,7 @@ class StreamPart:
         n_rows: int | None = None,
     ) -> None:
         self.name, self._make, self.rereadable = name, make, rereadable
-        self.n_rows, self.groups = n_rows, 1
+        self.n_rows = n_rows
         self._opened: Iterator[Any] | None = None
         self._first: Any = None
         with reading(name):
@@ -63,7 +63,7 @@ class StreamPart:
         return self.__dict__
 
     def batches(  # noqa: D102
-        self, columns: Sequence[str], size: int, group: int | None, text: Iterable[str]
+        self, columns: Sequence[str], size: int, text: Iterable[str]
     ) -> Iterator[tuple[int, Any]]:
         if self.rereadable:
             with reading(self.name):

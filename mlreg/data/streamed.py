@@ -124,14 +124,13 @@ class StreamedSource:
     ) -> Iterator[Block]:
         """Each row once, in order; ``size`` rows at a time, or about 2 MB.
 
-        With ``rng`` the order is random as far as memory allows: files, and the row groups of
-        Parquet files, come in random order, and rows are permuted within a
-        buffer of some 64 MB. Where row groups hold more than that, and are sorted,
-        sort them otherwise before minibatches are drawn from them.
+        With ``rng`` they come in one random order, each of the n! as likely as another, however the
+        files are sorted. Where they take more than some 64 MB, that is by way of temporary files,
+        in which the rows of the design take 8 bytes a number; see `shuffle`.
         """
         columns = [*self._used, *self._weights.values()]
         natural = max(1024, BLOCK_BYTES // (8 * (len(self.names) + 1)))
-        batches = self.table.batches(list(dict.fromkeys(columns)), natural, rng)
+        batches = self.table.batches(list(dict.fromkeys(columns)), natural)
         blocks = coalesce(self._blocks(batches), natural // 2)
         if rng is not None:
             blocks = shuffle(blocks, rng)

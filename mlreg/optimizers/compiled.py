@@ -1,4 +1,9 @@
-"""The door to the loop of `mlreg.optimizers.minibatch` in machine code (extra ``fast``)."""
+"""The door to the loop of `mlreg.optimizers.minibatch` in machine code (extra ``fast``).
+
+Compiling takes about a second for each kind of array (read-only ones are a kind of their own), and
+is done once: the code is kept beside this package, in ``__pycache__``, or in the user's cache
+directory where that folder cannot be written. From there it is loaded in a quarter of a second.
+"""
 
 from typing import Any
 
@@ -50,16 +55,14 @@ def descend_compiled(walk: Walk, block: Block, rates: F64, step: Step) -> None:
     if noise is None or step.update != "explicit":
         what = "implicit steps" if noise is not None else f"{step.noise}"
         raise InvalidInput(f"the compiled loop does not know {what}: take kernel='numpy'")
+    order, intercept = NO_ORDER, False
     if isinstance(block, PickedBlock) and block.X_whole.flags.c_contiguous:
         order, intercept = block.rows, block.intercept  # rows are fetched where they lie
         arrays = [block.X_whole, block.y_whole, block.precision_whole, block.frequency_whole]
     else:
-        order, intercept = NO_ORDER, False
-        arrays = [block.X, block.y, block.precision, block.frequency]
-        parts = block.pieces.parts if isinstance(block, PiecedBlock) else ()
-        ones = len(parts) == 3 and isinstance(parts[0], float) and parts[0] == 1.0
-        if ones and parts[1].ndim == 2:  # an intercept before columns that lie together
-            arrays[0], intercept = parts[1], True
+        own = _after_intercept(block)  # asking for block.X would copy it
+        intercept = own is not None
+        arrays = [block.X if own is None else own, block.y, block.precision, block.frequency]
     X, y, precision, k = (NONE if a is None else np.ascontiguousarray(to_numpy(a)) for a in arrays)
     T = step.precondition
     params = walk.params.copy()
@@ -71,6 +74,14 @@ def descend_compiled(walk: Walk, block: Block, rates: F64, step: Step) -> None:
     walk.params = params
     walk.clipped += clipped
     walk.averaged += len(rates) if step.average else 0
+
+
+def _after_intercept(block: Block) -> F64 | None:
+    """The columns after an intercept, where they lie together."""
+    parts = block.pieces.parts if isinstance(block, PiecedBlock) else ()
+    if len(parts) == 3 and isinstance(parts[0], float) and parts[0] == 1.0 and parts[1].ndim == 2:
+        return np.asarray(parts[1])
+    return None
 
 
 def _compiled() -> Any:

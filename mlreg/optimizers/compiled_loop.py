@@ -26,8 +26,11 @@ tools: Any = cgutils
 LINE = 8
 """Numbers in a line of the cache."""
 
-AHEAD = 6
-"""Rows before its turn that a row is called for."""
+AHEAD, FAR = 5, 128
+"""How long before its turn a row is called for: so many rows, and the rows of so many numbers."""
+
+NEAR = 2**16
+"""Numbers that lie in a near cache anyway, and are not called for."""
 
 
 def _prefetch(context: Any, X: Any, i: Any, j: Any) -> Any:
@@ -73,15 +76,18 @@ def _steps(
     first = 1 if intercept else 0
     p = q + first
     gradient, inner, direction = np.zeros(p), np.zeros(p), np.zeros(p)
-    clipped = 0
+    clipped, ahead, responses = 0, AHEAD + FAR // (q + 1), y.reshape(-1, 1)
+    called_until = m - ahead if order.size and X.size > NEAR else 0
     for batch in range(len(rates)):
         start, stop = batch * size, min((batch + 1) * size, m)
         gradient[:] = 0.0
         for at in range(start, stop):
             i = order[at] if order.size else at
-            if order.size and q >= LINE and at + AHEAD < m:
+            if at < called_until:
+                later = order[at + ahead]
+                prefetch(responses, later, 0)
                 for j in range(0, q, LINE):
-                    prefetch(X, order[at + AHEAD], j)
+                    prefetch(X, later, j)
             fitted = 0.0
             for j in range(q):
                 fitted += X[i, j] * params[first + j]

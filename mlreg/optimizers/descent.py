@@ -130,7 +130,7 @@ class Descent:
         points = POINTS if self.path is not None else 1
         n = self.likelihood.source.n_rows or 10**6
         rows = min(CHUNK // max(1, self.likelihood.n_params), max(1, n // points))
-        return self.size * max(1, round(rows / self.size))
+        return self.size * max(1, math.ceil(rows / self.size))
 
     def _chunks(self, rows: int) -> Iterator[Block | None]:
         """The rows of one epoch, many minibatches at a time; None stands for all rows."""

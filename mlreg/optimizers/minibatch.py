@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.errors import InvalidInput
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.noise import Noise
 from mlreg.optimizers.proximal import proximal_step
@@ -74,6 +75,13 @@ class Step:
     precondition: F64 | None = None
     guard: bool = False
 
+    def __post_init__(self) -> None:
+        if self.update == "implicit" and self.precondition is not None:
+            raise InvalidInput(
+                "the implicit step is defined in the columns' own metric: precondition the "
+                "columns, or take update='explicit'"
+            )
+
 
 def descend(
     walk: Walk, block: Block, rates: F64, step: Step, kernel: Literal["numpy", "numba"] = "numpy"
@@ -92,6 +100,13 @@ def descend(
         What they have in common.
     kernel : "numpy" or "numba"
         The loop below, or the compiled one, which has no implicit step.
+
+    Raises
+    ------
+    InvalidInput
+        What the compiled loop does not know, or a noise without an implicit step.
+    MissingDependency
+        ``"numba"`` is not installed.
     """
     if kernel == "numba":
         from mlreg.optimizers.compiled import descend_compiled

@@ -25,6 +25,9 @@ STEPS = 100
 CLOSE = 1e-12
 """Newton's step, as a share of the whole one, at which it is found."""
 
+ROUNDING = 1e-14
+"""Relative growth of the loss that is none: near the end it cannot tell good steps from bad."""
+
 
 def require_proximal(noise: Noise, batch_size: int) -> None:
     """Raise for a noise without an implicit step here."""
@@ -51,8 +54,11 @@ def proximal_step(
     noise, sigma = step.noise, step.sigma
     w = np.ones(len(r)) if root is None else root
     k = np.ones(len(r)) if k is None else k
+    if rate == 0:
+        return np.zeros(X.shape[1])
     if isinstance(noise, Gaussian):
-        return _solve(X, k * w * w, rate, X.T @ (k * w * w * r))
+        root = np.sqrt(k) * w
+        return _least_squares(root[:, None] * X, root * r, rate)
     if isinstance(noise, Laplace):  # one row: to its own line and no further, or by all of the pull
         x, square = X[0], float(X[0] @ X[0])
         most = rate * sigma * float(k[0] * w[0])
@@ -67,8 +73,8 @@ def proximal_step(
         z = w * (r - X @ move) / sigma
         gradient = X.T @ (k * w * sigma * noise.psi(z)) - move / rate
         newton = _solve(X, k * w * w * noise.dpsi(z), rate, gradient)
-        share = 1.0
-        while share > 1e-9 and not loss(move + share * newton) <= value:
+        share, most = 1.0, value + ROUNDING * abs(value)
+        while share > 1e-9 and not loss(move + share * newton) <= most:
             share /= 2
         if share <= 1e-9:  # rounding holds it there
             return move
@@ -77,6 +83,14 @@ def proximal_step(
         if np.linalg.norm(newton) <= CLOSE * np.linalg.norm(move):
             break
     return move
+
+
+def _least_squares(X: F64, r: F64, rate: float) -> F64:
+    """(I/rate + XᵀX)⁻¹Xᵀr, of the smaller size; no difference, which a large rate would cancel."""
+    m, p = X.shape
+    if p <= m:
+        return np.asarray(np.linalg.solve(np.eye(p) + rate * (X.T @ X), rate * (X.T @ r)))
+    return np.asarray(rate * (X.T @ np.linalg.solve(np.eye(m) + rate * (X @ X.T), r)))
 
 
 def _solve(X: F64, d: F64, rate: float, b: F64) -> F64:

@@ -72,8 +72,10 @@ class SGD:
         Each row once per epoch in a new random order, or every minibatch drawn
         anew from all rows; its gradient then varies as in Eq. (4.11) or (4.10). In order, the rows
         come as they lie: nothing is random, nothing is copied, and nothing is promised where their
-        order means something. The
-        last minibatch of an epoch may be short; its sum is divided by |𝓑|
+        order means something: of rows sorted by y the last minibatches decide. Files are
+        reshuffled as rows in memory are, each order as likely as another; where they take more
+        than 64 MB, by temporary files. The last minibatch of an epoch may be short; its sum is
+        divided by |𝓑|
         all the same, so that no row weighs more than another, Eq. (13.8).
     update : "explicit" or "implicit"
         Whether the gradient is taken before the step, or where the step ends, Eq. (13.2): that is

@@ -135,8 +135,8 @@ def status(
         then = f"at this pace at least {more} more epochs to come within 0.1"
         if seen.plateau > CONVERGED:
             then += (
-                f", which the noise of minibatches of {size} does not let it: it will rest at about "
-                f"{seen.plateau:.2g}{_remedy(config, seen)}"
+                f", which the noise of minibatches of {size} does not let it: it will rest at "
+                f"about {seen.plateau:.2g}{_remedy(config, seen)}"
             )
         return Status("stopped", f"{told} and still descending: {then}")
     if noiseless:

@@ -1,5 +1,6 @@
 """`read`: whatever holds the rows, out of core and in memory are the same fit."""
 
+import itertools
 import pickle
 import subprocess
 import sys
@@ -13,10 +14,13 @@ import pyarrow.dataset as ds
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
+from scipy import stats
 
 import mlreg as ml
 from mlreg.data.lazy import LazyTable
+from mlreg.data.rechunk import shuffle
 from mlreg.data.streamed import StreamedSource
+from mlreg.likelihood.blocks import Block
 from mlreg.verify.laws import blocks_do_not_matter
 
 N = 5000
@@ -331,18 +335,73 @@ def test_blocks_of_any_size_hold_every_row_once(held, size, weights):
             assert (np.concatenate([b.precision for b in found]) > 0).all()
 
 
-def test_rows_are_shuffled_in_a_bounded_buffer(monkeypatch):
+@pytest.mark.parametrize("n", [400, 6500, 150_000])  # in memory; by files; by files of files
+def test_rows_come_in_a_uniformly_random_order_in_bounded_memory(monkeypatch, n):
     monkeypatch.setattr("mlreg.data.rechunk.BUFFER_BYTES", 8 * 4 * 1000)
-    table = pa.table({"y": np.arange(6500.0), "a": np.zeros(6500), "b": np.ones(6500)})
-    source = ml.read(table.to_batches(max_chunksize=300), "y ~ a + b - 1")
-    # blocks of a table are as large as it likes: here smaller than the buffer
-    monkeypatch.setattr("mlreg.data.streamed.BLOCK_BYTES", 0)
-    found = list(source.blocks(64, np.random.default_rng(0)))
-    assert {len(b.y) for b in found[:-1]} == {64}
-    rows = np.concatenate([b.y for b in found])
-    assert np.array_equal(np.sort(rows), np.arange(6500.0))
-    assert np.abs(rows - np.arange(6500)).max() < 4000  # some order of the file is left
-    assert np.mean(np.diff(rows) == 1) < 0.01
+    table = pa.table(
+        {"y": np.arange(n), "a": np.arange(n) + 0.5, "b": -np.arange(n), "w": 1.0 + np.arange(n)}
+    )
+    source = ml.read(table.to_batches(max_chunksize=300), "y ~ a + b - 1", precision_weights="w")
+    monkeypatch.setattr("mlreg.data.streamed.BLOCK_BYTES", 0)  # blocks are smaller than the buffer
+    whole = list(source.blocks(None, np.random.default_rng(0)))
+    assert max(len(b.y) for b in whole) <= 1000
+    y, place = np.concatenate([b.y for b in whole]), np.arange(n)
+    assert np.array_equal(np.sort(y), place)
+    for block in whole:  # a row keeps together
+        assert np.array_equal(block.X, np.column_stack([block.y + 0.5, -block.y]))
+        assert np.array_equal(block.precision, 1 + block.y)
+    # Where a row goes tells nothing of where it was: of a table of 10 x 10 tenths the statistic is
+    # about chi-squared with 81 degrees of freedom, and fails a right shuffle once in a million.
+    counts = np.histogram2d(place, y, bins=10)[0]
+    assert np.sum((counts - n / 100) ** 2 / (n / 100)) <= stats.chi2.isf(1e-6, 81)
+    # nor where its neighbour goes: 5.1 standard deviations, exceeded three times in ten million
+    assert abs(np.corrcoef(y[:-1], y[1:])[0, 1]) <= 5.1 / np.sqrt(n)
+
+
+def test_each_order_is_as_likely_as_another(monkeypatch):
+    """Of 4 rows, one of which fits the buffer: 24 orders, chi-squared with 23 degrees, 1e-6."""
+    monkeypatch.setattr("mlreg.data.rechunk.BUFFER_BYTES", 1)
+    monkeypatch.setattr("mlreg.data.rechunk.PARTS", 2)
+    rng, seen = np.random.default_rng(0), {}
+    block, runs = Block(np.ones((4, 1)), np.arange(4.0)), 2400
+    for _ in range(runs):
+        order = tuple(np.concatenate([b.y for b in shuffle([block], rng)]).tolist())
+        seen[order] = seen.get(order, 0) + 1
+    counts = np.array([seen.get(order, 0) for order in itertools.permutations([0.0, 1, 2, 3])])
+    assert np.sum((counts - runs / 24) ** 2 / (runs / 24)) <= stats.chi2.isf(1e-6, 23)
+
+
+def test_no_room_for_temporary_files_is_said(monkeypatch):
+    def full(**options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mlreg.data.rechunk.BUFFER_BYTES", 1)
+    monkeypatch.setattr("mlreg.data.rechunk.TemporaryFile", full)
+    with pytest.raises(ml.InvalidInput, match=r"No space left on device.*set TMPDIR"):
+        list(shuffle([Block(np.ones((4, 1)), np.arange(4.0))], np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("row_group", [5000, 100_000])
+def test_a_file_sorted_by_y_is_no_trap(monkeypatch, tmp_path, row_group):
+    """Rows in order, or permuted in a buffer only, end hundreds of standard errors away."""
+    monkeypatch.setattr("mlreg.data.rechunk.BUFFER_BYTES", 8 * 4 * 10_000)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100_000, 2))
+    y = 1 + X @ [2, -1] + rng.normal(size=100_000)
+    table = pa.table({"y": y, "a": X[:, 0], "b": X[:, 1]}).sort_by("y")
+    pa.parquet.write_table(table, tmp_path / "sorted.parquet", row_group_size=row_group)
+    source = ml.read(tmp_path / "sorted.parquet", "y ~ a + b")
+    rate, size = 0.02, 64
+    fit = ml.fit(source, optimizer=ml.SGD(rate, batch_size=size, epochs=4))
+    # Of an isotropic design the iterate hovers with n c standard errors squared per coefficient,
+    # Eq. (13.4), here 3 of them; chi-squared with 3 degrees is above 31 once in a million.
+    hover = 100_000 * rate / (2 * size - rate * (size + 4))
+    assert fit.certificate.distance <= np.sqrt(31 * hover)
+    in_order = ml.fit(
+        source, optimizer=ml.SGD(rate, batch_size=size, epochs=4, sampling="in-order")
+    )
+    assert in_order.certificate.distance > 10 * np.sqrt(31 * hover)
+    assert ml.fit(source, optimizer=ml.AutoSGD()).certificate.distance <= 0.1
 
 
 def test_small_batches_are_put_together(held):
@@ -356,18 +415,6 @@ def test_small_batches_are_put_together(held):
 def test_blocks_do_not_share_memory(held):
     one, other = list(ml.read(held["folder"], NUMERIC).blocks(1000))[:2]
     assert not np.shares_memory(one.X, other.X)
-
-
-def test_row_groups_come_in_random_order(tmp_path):
-    table = pa.table({"y": np.arange(600.0), "x": np.arange(600.0)})
-    pa.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=100)
-    lazy = ml.read(tmp_path / "a.parquet")
-    rng = np.random.default_rng(0)
-    firsts = [rows.first for rows in lazy.batches(["y"], 100, rng)]
-    assert sorted(firsts) == [0, 100, 200, 300, 400, 500]
-    assert firsts != sorted(firsts)
-    for rows in lazy.batches(["y"], 100, rng):  # the numbers are those of the rows
-        assert rows.batch.column(0)[0].as_py() == rows.first
 
 
 def test_sgd_out_of_core(held):
