@@ -253,8 +253,8 @@ def run(rows: Rows, fold: Folds, folds: int, level: float, scored: int | None = 
 
 
 LONELY = (
-    ". If the rows of all folds determine it: take fewer folds, groups= or shuffle=True, merge rare "
-    "levels, or leave the column out"
+    ". If the rows of all folds determine it: take fewer folds, groups= or shuffle=True, merge "
+    "rare levels, or leave the column out"
 )
 
 
@@ -298,12 +298,14 @@ def _leave_one_out(rows: Rows, fold: Folds, folds: int, said: list[str]) -> Iter
     before = none
     for part, rest in zip(each, reversed(after), strict=True):
         made: Fit | None = None
-        with heard(said), suppress(RankDeficient):  # said by the fit of the rows
+        heard_here: list[str] = []
+        with heard(heard_here), suppress(RankDeficient):  # the fit of the rows will say it
             made = fit(before + rest)
         sure = (
             made is not None
             and not made.rank_report.dependent
             and bool((made.certificate.rounding <= DOUBTFUL).all())
         )
+        said += heard_here if sure else []
         yield made if sure else None
         before = before + part
