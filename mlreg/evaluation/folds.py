@@ -279,11 +279,7 @@ def _leave_one_out(rows: Rows, fold: Folds, folds: int, said: list[str]) -> Iter
         heard_here: list[str] = []
         with heard(heard_here), suppress(RankDeficient):  # the fit of the rows will say it
             made = fit(before + rest)
-        sure = (
-            made is not None
-            and not made.rank_report.dependent
-            and bool((made.certificate.rounding <= DOUBTFUL).all())
-        )
+        sure = made is not None and bool((made.certificate.rounding <= DOUBTFUL).all())
         said += heard_here if sure else []
         yield made if sure else None
         before = before + part

@@ -70,8 +70,11 @@ def test_the_slope_is_what_theory_says(noise):
 def test_theory_knows_its_parameters():
     curve = ml.learning_curve(X, Y, sizes=3, repeats=2)
     assert curve.expected_nll_slope == 2.5  # four coefficients and sigma
-    s = [ml.hold_out(X, Y).fit.residual_std_error ** 2]  # of one draw; 300 rows: 8 % each
-    assert abs(curve.expected_mse_slope / (4 * s[0]) - 1) <= 0.5
+    s = ml.hold_out(X, Y).fit.residual_std_error  # of other 300 rows: s² is known to 8 %
+    assert abs(curve.expected_mse_slope / (4 * s**2) - 1) <= 0.5
+    wide = ml.learning_curve(X, Y, sizes=2, repeats=1, noise=ml.Logistic())
+    sigma = ml.hold_out(X, Y, noise=ml.Logistic()).fit.sigma
+    assert abs(wide.expected_mse_slope / (4 * 3 * sigma**2) - 1) <= 0.5  # its constant is 1/3
     free = ml.learning_curve(X, Y, sizes=2, repeats=1, noise=ml.StudentT())
     assert free.expected_nll_slope == 3
     uneven = ml.learning_curve(X, Y, sizes=2, repeats=1, scale="~ x1")

@@ -218,6 +218,12 @@ def test_blocks_and_groups():
     same(by_name, ml.cross_validate("y ~ a", frame, folds=5, groups=who), 0)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_largest_groups_are_placed_first(seed):
+    fold = fold_of_rows(8, 2, np.array([0, 1, 2, 3, 4, 4, 4, 4]), True, seed)
+    assert np.bincount(fold).tolist() == [4, 4]
+
+
 def test_frequency_weights_are_repetition_where_repeats_stay_together():
     k = K + 1
     weighted = ml.cross_validate(X, Y, folds=N, frequency_weights=k)

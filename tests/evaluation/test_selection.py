@@ -132,7 +132,7 @@ def test_groups_and_blocks_stay_together_in_the_test_too():
     frame = pd.DataFrame(TABLE).assign(who=who)
     chosen = ml.select("y ~ a", frame, settings=[{}], groups="who", test=0.3)
     test = held_out(N, 0.3, who, True, 0)
-    assert chosen.n_test == test.sum()
+    assert chosen.n_test == test.sum() == 60  # six groups of ten
     assert (
         abs(chosen.test().mse.value - ml.evaluate(chosen.refit(), frame[test]).mse.value)
         <= ROUNDINGS

@@ -69,6 +69,9 @@ def test_densities_are_scipys(noise):
     squares = mean_error((Y_NEW - mean) ** 2)
     assert np.abs(np.subtract(found.mse, squares)).max() <= ROUNDINGS
     assert abs(found.r_squared.value - (1 - squares[0] / np.var(Y_NEW))) <= ROUNDINGS
+    square, about = (Y_NEW - mean) ** 2, (Y_NEW - Y_NEW.mean()) ** 2
+    linear = square / about.mean() - about * square.mean() / about.mean() ** 2
+    assert abs(found.r_squared.std_error - mean_error(linear)[1]) <= ROUNDINGS
     limits = fit.predict(NEW, "prediction")
     assert found.coverage.value == np.mean((limits.lower <= Y_NEW) & (limits.upper >= Y_NEW))
     assert bool(found.notes) == (noise != ml.Gaussian())  # asymptotic intervals are said to be
@@ -86,6 +89,18 @@ def test_intervals_of_rows_of_any_precision_are_statsmodels():
     nll = mean_error(-stats.norm.logpdf(z, scale=fit.sigma) - 0.5 * np.log(v))
     assert np.abs(np.subtract(found.nll, nll)).max() <= ROUNDINGS
     assert abs(found.mse.value - np.mean(z**2)) <= ROUNDINGS
+
+
+@pytest.mark.parametrize("noise", list(SCIPY), ids=repr)
+def test_a_row_of_precision_w_is_the_row_times_its_root(noise):
+    v = np.exp(NEW[:, 1])
+    root = np.sqrt(v)
+    fit = ml.fit(X[:12], Y[:12], noise=noise, intercept=False)  # so few that the mean is uncertain
+    weighted = ml.evaluate(fit, (NEW, Y_NEW), precision_weights=v, level=0.6)
+    times = ml.evaluate(fit, (NEW * root[:, None], Y_NEW * root), level=0.6)
+    assert weighted.coverage == times.coverage
+    assert abs(weighted.mse.value - times.mse.value) <= ROUNDINGS
+    assert abs(weighted.nll.value - times.nll.value + np.mean(np.log(v)) / 2) <= ROUNDINGS
 
 
 def test_a_transformed_response_is_scored_on_its_own_scale():
