@@ -218,10 +218,10 @@ def excess_square(n: int, p: int, exact: bool = True) -> float:
 
 
 def excess_nll(n: int, p: int, d: int, exact: bool = True) -> float:
-    """Excess mean NLL of d parameters, p of them coefficients, from n rows; d/(2n) as n grows.
+    """Excess mean NLL of d parameters, p of them coefficients, from n rows, Eq. (13.13).
 
-    For least squares of normal rows it is, with RSS/σ² a χ² of n − p degrees of freedom that is
-    independent of the coefficients, the mean of log σ̂/σ and ½(1 + excess square)·σ²/σ̂², less ½.
+    Its second line for least squares, σ̂ included, which is exact where the rows of X are normal;
+    else d/(2n), which it tends to as n grows.
     """
     if not exact:
         return d / (2 * n)
