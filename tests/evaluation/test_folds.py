@@ -265,8 +265,11 @@ def test_folds_part_the_rows(n, folds, groups, shuffle, seed):
     assert np.ptp(size) <= largest
     if labels is not None:
         assert all(len(set(fold[labels == g])) == 1 for g in range(units))
-    out = held_out(n, 0.5, labels, shuffle, seed) if units > 1 else None
-    assert out is None or n / 2 <= out.sum() <= n / 2 + largest
+    out = held_out(n, 0.5, labels, shuffle, seed)
+    in_fit = units if labels is None else len(set(labels[~out]))
+    assert 0 < out.sum() < n / 2 + largest
+    assert out.sum() >= n / 2 or in_fit == 1
+    assert labels is None or not set(labels[out]) & set(labels[~out])
 
 
 def test_a_column_that_one_fold_alone_determines():
