@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.evaluation.folds import Run, about, run
+from mlreg.evaluation.folds import Run, run
 from mlreg.evaluation.measures import mean_of
-from mlreg.evaluation.rows import OF_DESIGN, Rows, in_memory
+from mlreg.evaluation.rows import OF_DESIGN, Rows, about, in_memory
 from mlreg.evaluation.selection import Aside, Selection
 from mlreg.evaluation.splits import fold_of_rows, held_out
 from mlreg.inference.intervals import t_quantile

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-from mlreg.errors import InvalidInput, MissingDependency
+from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.evaluation.folds import about
-from mlreg.evaluation.measures import Measure, measures
-from mlreg.evaluation.rows import Rows, heard
+from mlreg.evaluation.measures import Measure, frame, measures
+from mlreg.evaluation.rows import Rows, about, heard, noted
 from mlreg.evaluation.splits import held_out, whole
 from mlreg.files import plain
 
@@ -70,9 +69,9 @@ class LearningCurve:
         return np.sqrt(self.mse)
 
     def __str__(self) -> str:
-        frame = self._columns()
+        columns = self._columns()
         lines = [f"{'rows':>8}{'mean NLL':>13}{'std. error':>12}{'MSE':>13}{'std. error':>12}"]
-        for row in zip(*frame.values(), strict=True):
+        for row in zip(*columns.values(), strict=True):
             n, nll, nll_error, mse, mse_error = row
             lines.append(f"{n:>8}{nll:>13.5g}{nll_error:>12.2g}{mse:>13.5g}{mse_error:>12.2g}")
         for name, slope, limit, expected in (
@@ -97,11 +96,8 @@ class LearningCurve:
 
     def to_frame(self) -> Any:
         """A row for each size: means over the repeats, and their standard errors."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependency("to_frame needs pandas: pip install pandas") from error
-        return pd.DataFrame(self._columns()).set_index("n_rows")
+        columns = self._columns()
+        return frame(columns, columns.pop("n_rows"), "n_rows")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers and strings."""
@@ -186,15 +182,13 @@ def learning_curve(
     last, odd = [], 0
     for r, (order, test_rows) in enumerate(parts):
         for i, n in enumerate(at):
-            with heard(said), about(f"repeat {r}, {n} rows", ". Begin with more rows: sizes="):
+            with heard(said), about(f"repeat {r}, {n} rows", ". Begin with more rows, by sizes="):
                 made = rows.fit(np.sort(order[:n]))
                 found = measures(rows.score(made, test_rows, 0.95))
             nll[r, i], mse[r, i] = found.nll.value, found.mse.value
             odd += made.status.code != "converged"
         last.append(made)
     notes = [f"{odd} of {nll.size} fits are not the MLE of their rows"] if odd else []
-    if said:
-        notes.append(f"numerical warnings: {len(said)}, the first: {said[0]}")
     d, variance = last[0].n_parameters, float(np.mean([_variance(made) for made in last]))
     p = last[0].rank
     exact = last[0].exact
@@ -211,7 +205,7 @@ def learning_curve(
         expected_nll_slope=math.nan if last[0].prior is not None else d / 2,
         expected_mse_slope=p * variance,
         not_converged=odd,
-        notes=tuple(notes),
+        notes=(*notes, *noted(said)),
     )
 
 
@@ -224,10 +218,10 @@ def excess_square(n: int, p: int, exact: bool = True) -> float:
 
 
 def excess_nll(n: int, p: int, d: int, exact: bool = True) -> float:
-    """Excess mean NLL of d parameters, p of them coefficients, from n rows; d/(2n) as n grows.
+    """Excess mean NLL of d parameters, p of them coefficients, from n rows, Eq. (13.13).
 
-    For least squares of normal rows it is, with RSS/σ² a χ² of n − p degrees of freedom that is
-    independent of the coefficients, the mean of log σ̂/σ and ½(1 + excess square)·σ²/σ̂², less ½.
+    Its second line for least squares, σ̂ included, which is exact where the rows of X are normal;
+    else d/(2n), which it tends to as n grows.
     """
     if not exact:
         return d / (2 * n)

@@ -2,19 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.errors import InvalidInput, InvalidType, MissingDependency, RankDeficient
+from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.estimate import Fit
-from mlreg.evaluation.measures import Measures, RowScores, join, measures
-from mlreg.evaluation.rows import Rows, heard
+from mlreg.evaluation.measures import NAMES, Measures, RowScores, frame, join, measures, table_of
+from mlreg.evaluation.rows import LONELY, OF_DESIGN, Rows, about, heard, noted
 from mlreg.evaluation.splits import Folds, fold_of_rows
-from mlreg.evaluation.unseen import NAMES, table_of
 from mlreg.files import plain
 from mlreg.fitting import fit
 from mlreg.inference.intervals import t_quantile
@@ -22,7 +21,7 @@ from mlreg.likelihood.noise import Gaussian
 from mlreg.optimizers.exact import Exact
 from mlreg.sufficient import SufficientStatistics
 
-__all__ = ["CrossValidation", "Run", "about", "cross_validate", "run"]
+__all__ = ["CrossValidation", "Run", "cross_validate", "run"]
 
 F64 = NDArray[np.float64]
 
@@ -112,10 +111,6 @@ class CrossValidation(Measures):
 
     def to_frame(self) -> Any:
         """A row for each fold: ``n_rows``, ``nll``, ``rmse``, ``coverage``, ``status``."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependency("to_frame needs pandas: pip install pandas") from error
         columns = {
             "n_rows": self.n_rows,
             "nll": self.fold_nll,
@@ -123,7 +118,7 @@ class CrossValidation(Measures):
             "coverage": self.fold_coverage,
             "status": list(self.status),
         }
-        return pd.DataFrame(columns, index=pd.RangeIndex(len(self.n_rows), name="fold"))
+        return frame(columns, range(len(self.n_rows)), "fold")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers and strings."""
@@ -248,25 +243,7 @@ def run(rows: Rows, fold: Folds, folds: int, level: float, scored: int | None = 
         with heard(said), about(f"fold {k}, its rows counted from 0"):
             scores.append(rows.score(made, np.flatnonzero(fold == k), level))
         status.append(made.status.code)
-    warned = [f"numerical warnings: {len(said)}, the first: {said[0]}"] if said else []
-    return Run(tuple(scores), tuple(status), tuple(warned))
-
-
-LONELY = (
-    ". If the rows of all folds determine it: take fewer folds, groups= or shuffle=True, merge rare "
-    "levels, or leave the column out"
-)
-
-
-@contextmanager
-def about(what: str, remedy: str = "") -> Iterator[None]:
-    """Errors say which of many fits they are about; of dependent columns, what may help."""
-    try:
-        yield
-    except RankDeficient as error:
-        raise RankDeficient(f"{what}: {error}{remedy}", error.report) from error
-    except (InvalidInput, InvalidType) as error:
-        raise type(error)(f"{what}: {error}") from error
+    return Run(tuple(scores), tuple(status), noted(said))
 
 
 def _fits(rows: Rows, fold: Folds, folds: int, said: list[str]) -> Iterator[Fit]:
@@ -284,7 +261,8 @@ def _least_squares(rows: Rows) -> bool:
     """Whether triangles tell all."""
     given = {name: value for name, value in rows.options.items() if value is not None}
     noise, optimizer = given.get("noise", Gaussian()), given.get("optimizer", Exact())
-    plain_model = not given.keys() & {"scale", "prior", "start"} and rows.table is None
+    others = given.keys() - {*OF_DESIGN, "noise", "optimizer", "rank_deficient", "progress"}
+    plain_model = not others and "scale" not in given and rows.table is None
     return plain_model and isinstance(noise, Gaussian) and isinstance(optimizer, Exact)
 
 
@@ -298,12 +276,10 @@ def _leave_one_out(rows: Rows, fold: Folds, folds: int, said: list[str]) -> Iter
     before = none
     for part, rest in zip(each, reversed(after), strict=True):
         made: Fit | None = None
-        with heard(said), suppress(RankDeficient):  # said by the fit of the rows
+        heard_here: list[str] = []
+        with heard(heard_here), suppress(RankDeficient):  # the fit of the rows will say it
             made = fit(before + rest)
-        sure = (
-            made is not None
-            and not made.rank_report.dependent
-            and bool((made.certificate.rounding <= DOUBTFUL).all())
-        )
+        sure = made is not None and bool((made.certificate.rounding <= DOUBTFUL).all())
+        said += heard_here if sure else []
         yield made if sure else None
         before = before + part

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.data.design import ArrayDesign
+from mlreg.errors import MissingDependency
 from mlreg.estimate import Fit
 from mlreg.inference.calibration import log_density
 from mlreg.inference.predict import predict
@@ -16,9 +17,21 @@ from mlreg.inference.prediction import Prediction
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.transform import Transform
 
-__all__ = ["Measure", "Measures", "RowScores", "join", "mean_of", "measures", "score"]
+__all__ = [
+    "NAMES",
+    "Measure",
+    "Measures",
+    "RowScores",
+    "frame",
+    "join",
+    "mean_of",
+    "measures",
+    "score",
+    "table_of",
+]
 
 F64 = NDArray[np.float64]
+NAMES = ("nll", "mse", "rmse", "r_squared", "coverage")
 
 
 class Measure(NamedTuple):
@@ -191,3 +204,23 @@ def mean_of(rows: RowScores, values: F64, fold: NDArray[np.int64] | None = None)
         count = np.float64(len(np.unique(fold)))
         squares = np.sum(np.bincount(fold, weights=off) ** 2)
         return Measure(mean, float(np.sqrt(count / (count - 1) * squares) / n))
+
+
+def table_of(found: Measures, level: float) -> list[str]:
+    """Lines of text: each measure and its standard error."""
+    names = ["mean NLL", "MSE", "RMSE", "R-squared", f"coverage of {100 * level:g} % intervals"]
+    width = max(map(len, names))
+    lines = [f"{'':<{width}}{'estimate':>12}{'std. error':>12}"]
+    for label, name in zip(names, NAMES, strict=True):
+        value, error = getattr(found, name)
+        lines.append(f"{label:<{width}}{value:>12.5g}{error:>12.2g}")
+    return lines
+
+
+def frame(columns: dict[str, Any], index: Sequence[Any], name: str) -> Any:
+    """A pandas DataFrame of columns, and of an index of that name."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependency("to_frame needs pandas: pip install pandas") from error
+    return pd.DataFrame(columns, index=pd.Index(index, name=name))

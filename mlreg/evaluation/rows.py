@@ -19,7 +19,7 @@ from mlreg.data.formula import FormulaDesign
 from mlreg.data.front import source_of
 from mlreg.data.scale import scale_rows
 from mlreg.data.table import Table, as_table, is_tabular
-from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
+from mlreg.errors import InvalidInput, InvalidType, NumericalWarning, RankDeficient
 from mlreg.estimate import Fit
 from mlreg.evaluation.measures import RowScores, score
 from mlreg.evaluation.splits import group_of_rows
@@ -28,13 +28,30 @@ from mlreg.likelihood.blocks import ArraySource, Block, check_weights
 from mlreg.likelihood.transform import refuse_outside
 from mlreg.sufficient import SufficientStatistics
 
-__all__ = ["OF_DESIGN", "Rows", "block_of", "heard", "held", "in_memory", "take", "weights_of"]
+__all__ = [
+    "LONELY",
+    "OF_DESIGN",
+    "Rows",
+    "about",
+    "block_of",
+    "heard",
+    "held",
+    "in_memory",
+    "noted",
+    "take",
+    "weights_of",
+]
 
 F64 = NDArray[np.float64]
 Index = NDArray[np.intp]
 WEIGHTS = ("frequency_weights", "precision_weights")
 OF_DESIGN = ("intercept", "names", "scale", "missing", "transform", *WEIGHTS)
 """Options of `mlreg.fit` that say what the rows are; the others say how they are fitted."""
+
+LONELY = (
+    ". If the rows all together determine it: take fewer folds, groups= or shuffle=True, merge "
+    "rare levels, or leave the column out"
+)
 
 
 class Rows:
@@ -197,6 +214,17 @@ def weights_of(weights: Any, kind: str, data: Any, n: int) -> F64 | None:
 
 
 @contextmanager
+def about(what: str, remedy: str = "") -> Iterator[None]:
+    """Errors say which of many fits they are about; of dependent columns, what may help."""
+    try:
+        yield
+    except RankDeficient as error:
+        raise RankDeficient(f"{what}: {error}{remedy}", error.report) from error
+    except (InvalidInput, InvalidType) as error:
+        raise type(error)(f"{what}: {error}") from error
+
+
+@contextmanager
 def heard(said: list[str]) -> Iterator[None]:
     """Numerical warnings of many fits are collected."""
     with warnings.catch_warnings(record=True) as caught:
@@ -209,6 +237,11 @@ def heard(said: list[str]) -> Iterator[None]:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
+
+
+def noted(said: list[str]) -> tuple[str, ...]:
+    """At most one note: how many numerical warnings there were, and the first."""
+    return (f"numerical warnings: {len(said)}, the first: {said[0]}",) if said else ()
 
 
 def in_memory(data: Any) -> Any:

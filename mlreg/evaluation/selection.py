@@ -8,11 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.errors import InvalidInput, MissingDependency
+from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.evaluation.folds import about
-from mlreg.evaluation.measures import measures
-from mlreg.evaluation.rows import Rows
+from mlreg.evaluation.measures import frame, measures
+from mlreg.evaluation.rows import LONELY, Rows, about
 from mlreg.evaluation.unseen import Evaluation, notes_of
 from mlreg.files import plain
 
@@ -105,7 +104,7 @@ class Selection:
     def refit(self, rule: Rule = "best") -> Fit:
         """The fit of the chosen setting to all rows but the test rows."""
         i = self.choice(rule)
-        with about(self.labels[i]):
+        with about(self.labels[i], LONELY):
             return self._aside.rows[i].fit(self._aside.train)
 
     def test(self, rule: Rule = "best") -> Evaluation:
@@ -178,10 +177,6 @@ class Selection:
 
     def to_frame(self) -> Any:
         """A row for each setting: score, standard errors, and how many of its fits converged."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependency("to_frame needs pandas: pip install pandas") from error
         columns = {
             self.criterion: self.score,
             "std_error": self.std_error,
@@ -189,7 +184,7 @@ class Selection:
             "difference_error": self.difference_error,
             "status": [_told(status) for status in self.status],
         }
-        return pd.DataFrame(columns, index=pd.Index(self.labels, name="setting"))
+        return frame(columns, self.labels, "setting")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the settings themselves and the rows, as plain numbers and strings."""

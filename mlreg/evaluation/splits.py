@@ -89,14 +89,14 @@ def fold_of_rows(n: int, folds: int, groups: Folds | None, shuffle: bool, seed: 
 def held_out(
     n: int, share: float, groups: Folds | None, shuffle: bool, seed: int
 ) -> NDArray[np.bool_]:
-    """Which rows are held out, shape (n,): a share of them, at least; the last if not at random.
+    """Which rows are held out, shape (n,): the last if not at random.
 
     Parameters
     ----------
     n, groups, shuffle, seed
         As for `fold_of_rows`; whole groups are held out.
     share : float
-        Between 0 and 1.
+        Between 0 and 1: at least so many, or all groups but one.
     """
     number = isinstance(share, (int, float, np.integer, np.floating))
     if isinstance(share, bool) or not number or not 0 < share < 1:
@@ -109,7 +109,7 @@ def held_out(
         size = np.bincount(groups)
         order = _order(len(size), _drawn(shuffle), seed)
         before = np.cumsum(size[order]) - size[order]
-        chosen = np.isin(groups, order[before < wanted])
+        chosen = np.isin(groups, order[:-1][before[:-1] < wanted])  # one group is left
     if chosen.all() or not chosen.any():
         raise InvalidInput(
             f"a share of {share:g} leaves no rows to fit or none to hold out: {n} rows"

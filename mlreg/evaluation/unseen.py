@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from mlreg.data.arrays import as_vector
 from mlreg.data.sources import check_labels
-from mlreg.errors import InvalidInput, MissingDependency
+from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.evaluation.measures import Measures, measures, score
-from mlreg.evaluation.rows import Rows, block_of, held, take, weights_of
+from mlreg.evaluation.measures import NAMES, Measures, frame, measures, score, table_of
+from mlreg.evaluation.rows import LONELY, Rows, about, block_of, held, in_memory, take, weights_of
 from mlreg.evaluation.splits import held_out
 from mlreg.files import plain
 from mlreg.inference.intervals import t_quantile
 from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
 
-__all__ = ["Evaluation", "evaluate", "hold_out", "notes_of", "table_of"]
+__all__ = ["Evaluation", "evaluate", "hold_out", "notes_of"]
 
 F64 = NDArray[np.float64]
 
@@ -49,7 +49,8 @@ class Evaluation(Measures):
 
     def to_frame(self) -> Any:
         """The measures as a pandas DataFrame, a row each: ``value`` and ``std_error``."""
-        return frame_of(self)
+        rows = np.array([getattr(self, name) for name in NAMES])
+        return frame({"value": rows[:, 0], "std_error": rows[:, 1]}, NAMES, "measure")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the fit, as plain numbers and strings."""
@@ -57,33 +58,6 @@ class Evaluation(Measures):
         return dict(
             plain({"n_rows": self.n_rows, "level": self.level, **numbers, "notes": self.notes})
         )
-
-
-NAMES = ("nll", "mse", "rmse", "r_squared", "coverage")
-
-
-def table_of(found: Measures, level: float) -> list[str]:
-    """Lines of text: each measure and its standard error."""
-    names = ["mean NLL", "MSE", "RMSE", "R-squared", f"coverage of {100 * level:g} % intervals"]
-    width = max(map(len, names))
-    lines = [f"{'':<{width}}{'estimate':>12}{'std. error':>12}"]
-    for label, name in zip(names, NAMES, strict=True):
-        value, error = getattr(found, name)
-        lines.append(f"{label:<{width}}{value:>12.5g}{error:>12.2g}")
-    return lines
-
-
-def frame_of(found: Measures) -> Any:
-    """A pandas DataFrame of measures."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingDependency("to_frame needs pandas: pip install pandas") from error
-    return pd.DataFrame(
-        [getattr(found, name) for name in NAMES],
-        columns=["value", "std_error"],
-        index=pd.Index(NAMES, name="measure"),
-    )
 
 
 def evaluate(
@@ -201,7 +175,8 @@ def hold_out(
         raise InvalidInput(
             "every row that can be used is on one side of the split: another seed=, or test="
         )
-    made = rows.fit(rows.usable[~out])
+    with about("the rows that are not held out", LONELY):
+        made = rows.fit(rows.usable[~out])
     scores = rows.score(made, rows.usable[out], level)
     found = measures(scores)
     return Evaluation(
@@ -211,6 +186,7 @@ def hold_out(
 
 def _block(fit: Fit, data: Any, frequency: Any, precision: Any, scale: Any) -> Block:
     """The data as rows of the fit's design, without those of weight zero."""
+    data = in_memory(data)
     pair = isinstance(data, tuple) and len(data) == 2
     if pair:
         check_labels("X", data[0], {"y": data[1]})
