@@ -35,6 +35,7 @@ SPACE = {r"\,", r"\;", r"\:", r"\!", r"\ ", r"\quad", r"\left", r"\right"}
 RELATIONS: dict[str, Callable[[Any, Any], Any] | None] = {
     "=": None,
     r"\sim": None,
+    r"\approx": None,  # the first term of what the text says; its check says in which sense
     r"\leftarrow": None,
     "<": operator.lt,
     ">": operator.gt,
@@ -94,7 +95,7 @@ def _tokens(latex: str) -> list[str]:
     tokens, at = [], 0
     text = latex.replace(r"\begin{aligned}", "").replace(r"\end{aligned}", "")
     if text != latex:
-        text = re.sub(r"&\s*(?==|<|\\le)", "", text)  # the alignment before a relation
+        text = re.sub(r"&\s*(?==|<|\\le|\\approx)", "", text)  # the alignment before a relation
     while at < len(text):
         if text[at].isspace():
             at += 1

@@ -7,7 +7,8 @@ from matplotlib import pyplot as plt
 import mlreg as ml
 from mlreg.likelihood.blocks import Block
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.optimizers.sgd import SGD, stable_learning_rate
+from mlreg.optimizers.sgd import SGD
+from mlreg.optimizers.stability import stable_learning_rate
 
 
 def _eight_rows():

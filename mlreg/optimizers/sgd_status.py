@@ -40,7 +40,8 @@ class Outlook:
     largest, last : float
         Largest learning rate of the run, and the last.
     reach : float
-        How often the error in the flattest direction has shrunk by a factor e: λ_min Σ η.
+        How often the error in the flattest direction has shrunk by a factor e: λ_min Σ η,
+        Eq. (13.15).
     plateau : float
         Where the last rate comes to rest, in standard errors; 0 for full batches.
     """
