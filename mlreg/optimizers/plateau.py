@@ -84,45 +84,52 @@ def plateau(
             if average_over:
                 each = each * _averaged(1 - rate * values, steps * average_over)
             return math.sqrt(rows * float(each.sum()))
-        own = rows / size * float(_reshuffled(rate * values, steps, average_over).sum())
+        fixed = sampling == "in-order"
+        own = rows / size * float(_each_once(rate * values, steps, average_over, fixed).sum())
         if not average_over:
             return math.sqrt(own / (1 - K))
-        # what the slopes add does not sum to zero over an epoch
-        return math.sqrt(own + (len(values) + 1) * K / (1 - K) / average_over)
+        # what the slopes add does not sum to zero over an epoch; in one order it is always the same
+        return math.sqrt(own + (len(values) + 1) * K / (1 - K) / (1 if fixed else average_over))
 
 
 def _averaged(q: F64, count: float) -> F64:
-    """Variance of the mean of so many steps of x ← qx + noise, over that of one."""
+    """Variance of the mean of so many steps of x ← qx + noise, over that of one, Eq. (13.5)."""
     n = max(1.0, count)
     return np.asarray((1 + 2 * (q / (1 - q)) * (1 - (1 - q**n) / (n * (1 - q)))) / n)
 
 
-def _reshuffled(pace: F64, steps: float, average_over: int) -> F64:
+def _each_once(pace: F64, steps: float, average_over: int, fixed: bool) -> F64:
     """λV|𝓑|/s² of each direction at the end of an epoch, Eq. (13.6), or of a mean of epochs.
 
     The noise of an epoch's minibatches sums to zero: a row that has been drawn is not drawn again.
-    So what counts of the weight aₜ that an iterate gives to step t is how it varies over the epoch.
+    So what counts of the weights aₜ that an iterate gives to the steps is how they vary over the
+    epoch. ``fixed`` is for epochs that are all in one order, a random one.
     """
     T = max(2, round(steps))
-    q = np.minimum(np.abs(1 - pace), 1 - 1e-15)
-    t = np.arange(T)
-    # after the step at time s, T - 1 - s steps are left
-    a = q[:, None] ** (T - 1 - t)  # the weight of step s in the last iterate
-    whole = q**T
-    varied = a - a.mean(axis=1, keepdims=True)
-    last = np.sum(varied**2, axis=1) / (1 - whole**2)
+    q = 1 - pace
+    forgot = np.where(pace < 1, -np.expm1(T * np.log1p(-pace)), 1 - q**T)  # 1 − qᵀ, to all digits
+    whole, varied = 1 - forgot, _varied(pace, T, forgot)
+    if fixed:  # the mean of a cycle has equal weights
+        return np.zeros_like(pace) if average_over else (pace / forgot) ** 2 * varied
+    last = varied / (forgot * (2 - forgot))
     if not average_over:
         return np.asarray(pace**2 * last)
-    # the mean of an epoch: its start counts (1/T) Σ qᵗ, and step s all that comes after it
-    start = (1 - whole) / (T * (1 - q)) * q
-    b = (1 - q[:, None] ** (T - t)) / (T * (1 - q[:, None]))
-    b_varied = b - b.mean(axis=1, keepdims=True)
-    own = start**2 * last + np.sum(b_varied**2, axis=1)
-    next_start = start * whole * last + np.sum(b_varied * varied, axis=1)
+    # the mean of an epoch: its start counts (1/T) Σ qᵗ, and each step all that comes after it
+    start, after = q * forgot / (T * pace), q / (T * pace)
+    own = start**2 * last + after**2 * varied
+    next_start = start * whole * last - after * varied
     k = average_over
     lags = np.arange(1, k)
     later = start * np.sum((k - lags) * whole[:, None] ** (lags - 1), axis=1) * next_start
     return np.asarray(pace**2 * (k * own + 2 * later) / k**2)
+
+
+def _varied(pace: F64, T: int, forgot: F64) -> F64:
+    """Σ (aₜ − ā)² of the weights aₜ = (1 − pace)ᵗ of T steps; ``forgot`` is 1 − (1 − pace)ᵀ."""
+    x = T * pace
+    direct = forgot * (2 - forgot) / (pace * (2 - pace)) - forgot**2 / (pace * x)
+    # where they hardly vary the difference cancels: the first terms of its series
+    return np.asarray(np.where(x < 1e-3, x**2 / 12 * (T - 1 / T) * (1 - x + 2 * pace), direct))
 
 
 def rate_for(values: F64, rows: int, size: int, sampling: Sampling, goal: float) -> float:
