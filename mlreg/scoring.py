@@ -277,9 +277,9 @@ class Whitened:
             yield rows, rows.b - times(rows.A, beta), self._reach(rows, beta)
 
     def _reach(self, rows: Rows, beta: F64) -> F64:
-        """Bound on the rounding of each residual."""
+        """Bound on the rounding of each residual; not zero, for σ may sink to zero there too."""
         size = np.abs(rows.b) + times(np.abs(rows.A), np.abs(beta))
-        return np.asarray((self.p + 3) * U * size)
+        return np.asarray(np.maximum((self.p + 3) * U * size, 1e-300))
 
     def _by_gamma(self, rows: Rows) -> F64:
         """∂ log σ/∂v of each row, shape (m, q), Eq. (3.8)."""

@@ -670,3 +670,8 @@ def test_a_source_may_use_its_arrays_again(n, size):
     y = X @ [1, 2] + rng.normal(size=n)
     found, want = ml.fit(Reused()), ml.fit(X, y, intercept=False)
     assert (np.abs(found.params - want.params) <= 1e-9 * want.std_errors).all()
+
+
+def test_a_level_that_is_none_is_refused_by_the_summary_too():
+    with pytest.raises(ml.InvalidInput, match="level must be between 0 and 1"):
+        ml.fit([1.0, 2.0, 4.0], [1.0, 3.0, 2.0]).summary("a")

@@ -203,3 +203,14 @@ def test_optimizers_that_know_of_no_prior_say_so():
         ml.fit(X, y, prior=2.0)
     with pytest.raises(ml.InvalidInput, match="leave out prior"):
         ml.fit(ml.SufficientStatistics().update(X, y), prior=ml.NormalPrior(1.0))
+
+
+def test_a_column_of_zeros_is_no_intercept():
+    X, y, _ = problem(6)
+    zeros = np.column_stack([np.zeros(len(y)), X])
+    fit = ml.fit(zeros, y, intercept=False, prior=ml.NormalPrior(2.0))
+    assert fit.status.code == "converged"
+    assert fit.params[0] == 0
+    assert fit.std_errors[0] == 2  # the data say nothing of it
+    without = ml.fit(X, y, intercept=False, prior=ml.NormalPrior(2.0))
+    assert (np.abs(fit.params[1:] - without.params) <= 1e-6 * without.std_errors).all()

@@ -1,6 +1,7 @@
 """Noise whose size differs from row to row, against estimates and densities of others."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
@@ -177,8 +178,6 @@ def test_every_door_to_the_same_design(tmp_path):
     group = rng.choice(["a", "b"], len(y))
     table = {"y y": y, "x1": X[:, 0], "x2": X[:, 1], "g": group}
     formula = ml.fit("`y y` ~ x1 + x2", table, noise=ml.StudentT(4), scale="~ x1 + g")
-    import pandas as pd
-
     frame = pd.DataFrame(table)
     frame.to_csv(tmp_path / "rows.csv", index=False)
     read = ml.read(str(tmp_path / "rows.csv"))
@@ -248,6 +247,22 @@ def test_scales_that_are_none_are_named(scale, message):
         ml.fit(X, y, scale=scale)
 
 
+def test_a_dependent_scale_is_refused_at_every_door(tmp_path):
+    X, y, Z, _ = problem(8)
+    data = {"y": y, "x1": X[:, 0], "x2": 2 * X[:, 0]}
+    pd.DataFrame(data).to_csv(tmp_path / "rows.csv", index=False)
+    source = ArraySource(X, y, scale=np.column_stack([Z, 3 * Z]), scale_names=["z1", "z2"])
+    doors = (
+        lambda: ml.fit("y ~ x1", data, scale="~ x1 + x2"),
+        lambda: ml.fit("y ~ x1", ml.read(str(tmp_path / "rows.csv")), scale="~ x1 + x2"),
+        lambda: ml.fit(source),
+        lambda: ml.certify([0.0, 0.0], source, None),
+    )
+    for door in doors:
+        with pytest.raises(ml.InvalidInput, match=r"scale design are linearly dependent.*2 = [23]"):
+            door()
+
+
 def test_a_group_that_is_fitted_exactly_has_no_maximum():
     X, y, _, _ = problem(9)
     alone = np.zeros(120)
@@ -260,6 +275,7 @@ def test_a_group_that_is_fitted_exactly_has_no_maximum():
         assert "fit exactly" in fit.status.message
         assert fit.nll == -np.inf
         assert np.isnan(fit.std_errors).all()
+        assert np.isnan(fit.predict_scale(dummies, scale=alone)).all()
         assert "unbounded" in str(fit)
 
 
@@ -302,3 +318,11 @@ def test_sigma_over_ten_decades():
     assert fit.status.code == "converged"
     assert abs(fit.scale_params[1] - 12) <= 5 * fit.scale_std_errors[1]
     assert (np.abs(fit.params - [1, 2, 3]) <= 5 * fit.std_errors).all()
+
+
+def test_a_row_of_nothing_but_zeros_is_fitted_exactly():
+    x = np.append(np.zeros(14), 1.0)
+    y = np.append(np.random.default_rng(3).choice([-1.0, 1.0], 14), 0.0)
+    with pytest.warns(ml.NumericalWarning, match="no maximum"):
+        fit = ml.fit(x, y, intercept=False, noise=ml.Logistic(), scale="~ x1")
+    assert fit.status.code == "unbounded"

@@ -11,10 +11,8 @@ from mlreg.data.formula import FormulaDesign, fit_formula
 from mlreg.data.names import columns_of, parse, require_formulaic
 from mlreg.data.table import Table, is_tabular
 from mlreg.errors import InvalidInput
-from mlreg.linalg.rank import rank_report
-from mlreg.linalg.triangle import of
 
-__all__ = ["ScaleFormula", "given_scale", "require_independent", "scale_rows"]
+__all__ = ["ScaleFormula", "given_scale", "scale_rows"]
 
 F64 = NDArray[np.float64]
 LEFT = "_log_sigma_"  # stands before the ~ of a formula that has no response
@@ -56,7 +54,6 @@ class ScaleFormula:
         design, Z, _ = fit_formula(self.formula, self.parsed, self.table, rows)
         if not design.names:
             raise InvalidInput("the scale formula has no columns: add one, or an intercept")
-        require_independent(Z, design.names)
         return design, Z
 
 
@@ -71,20 +68,6 @@ def given_scale(scale: Any, n: int) -> tuple[ArrayDesign, F64]:
     if len(set(design.names)) < len(design.names):
         raise InvalidInput(f"two columns of scale have the same name: {', '.join(design.names)}")
     return design, Z
-
-
-def require_independent(Z: F64, names: tuple[str, ...]) -> None:
-    """Raise where columns of the scale design depend on each other: γ is not unique then."""
-    if not len(Z) or not np.isfinite(Z).all():
-        return  # that is said elsewhere, with the rows
-    triangle = of(Z)
-    report = rank_report(triangle.R, triangle.exponent, len(Z), triangle.blur)
-    if report.dependent:
-        raise InvalidInput(
-            "the columns of the scale design are linearly dependent, so that its coefficients are "
-            f"not unique: {report.describe(names)}. Remove columns (an array of the scale is given "
-            "without a column of ones)"
-        )
 
 
 def scale_rows(design: Design, X_new: Any, scale: Any = None) -> F64 | None:

@@ -13,7 +13,7 @@ from mlreg.data.design import ArrayDesign
 from mlreg.data.evaluate import refuse_nonfinite
 from mlreg.data.formula import FormulaDesign, describe_gaps, fit_formula, rows_with_gaps
 from mlreg.data.names import columns_of, parse, require_formulaic
-from mlreg.data.scale import ScaleFormula, given_scale, require_independent
+from mlreg.data.scale import ScaleFormula, given_scale
 from mlreg.data.table import Table, as_table, is_frame
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
@@ -111,9 +111,6 @@ def build_source(
         scale_design, part = ScaleFormula(scale, table).rows(used)
         Z = np.zeros((len(a), part.shape[1]))
         Z[used] = part
-    elif Z is not None:
-        used = _counted(len(a), rows, frequency, precision)
-        require_independent(Z[used], scale_design.names)
     source = ArraySource(
         a,
         b,
@@ -223,9 +220,8 @@ def build_source_from_formula(
     design, X, y = fit_formula(formula, parsed, table, rows)
     if scale_formula is not None:
         scale_design, Z = scale_formula.rows(rows)
-    elif Z is not None and scale_design is not None:
+    elif Z is not None:
         Z = Z[rows]
-        require_independent(Z, scale_design.names)
     design = replace(design, scale=scale_design)
     source = ArraySource(
         X,

@@ -7,6 +7,7 @@ samples whether it is true or not. All are computed in the whitened coordinates 
 which they are near the identity, and only the result is taken to the units of the data.
 """
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -83,26 +84,27 @@ def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected"
     if not point.finite:
         raise InvalidInput("the derivatives of the likelihood overflow at this theta")
     if kind == "opg":
-        inner = _inverse(outer_products(space, point))
-        if inner is None:
+        root = _inverse_root(outer_products(space, point))
+        if root is None:
             raise InvalidInput(
                 f"the outer products of the gradients of {space.n} rows are singular: kind='opg' "
                 f"needs as many different rows as there are parameters, {space.p + space.q}, and "
                 "many more to be of use; kind='expected' needs none"
             )
-        return _of_data(space, point, inner)
-    inner = _inverse(point.hessian)
-    if inner is None:
+        return _of_data(space, point, root)
+    root = _inverse_root(point.hessian)
+    if root is None:
         raise InvalidInput(
             f"the observed Hessian is not positive definite at this theta, so that kind={kind!r} "
             "does not exist: either theta is no minimum (see the certificate), or the "
             "likelihood is flat there; kind='expected' exists"
         )
     if kind != "observed":
-        inner = inner @ outer_products(space, point) @ inner
+        values, vectors = np.linalg.eigh(outer_products(space, point))
+        root = root @ (root.T @ vectors) * np.sqrt(np.maximum(values, 0))
     if kind == "HC1":
-        inner = inner * (space.n / (space.n - p))
-    return _of_data(space, point, inner)
+        root = root * math.sqrt(space.n / (space.n - p))
+    return _of_data(space, point, root)
 
 
 def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
@@ -163,18 +165,21 @@ def outer_products(space: Whitened, point: Point) -> F64:
     return total
 
 
-def _inverse(matrix: F64) -> F64 | None:
-    """Inverse of a matrix that is the identity in the mean; None: it is not positive definite."""
+def _inverse_root(matrix: F64) -> F64 | None:
+    """C, CCᵀ the inverse of a matrix that is the identity in the mean; None: it is not positive."""
     values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors / values) @ vectors.T) if values[0] > DEFINITE else None
+    return np.asarray(vectors / np.sqrt(values)) if values[0] > DEFINITE else None
 
 
-def _of_data(space: Whitened, point: Point, inner: F64) -> F64:
-    """A covariance of (u, v) at the point as one of (β, γ) in the units of the data."""
+def _of_data(space: Whitened, point: Point, root: F64) -> F64:
+    """CCᵀ, a covariance of (u, v) at the point, as one of (β, γ) in the units of the data.
+
+    By its root C, so that no variance is negative, by rounding, where it is zero.
+    """
     p = space.p
-    by = np.zeros_like(inner)
+    by = np.zeros_like(root)
     by[:p, :p] = scale_columns(point.inverse.T, space.exponent[-1] - space.exponent[:-1]).T
     by[p:, p:] = space.S_inverse / space.root_b
     with np.errstate(over="ignore", under="ignore"):
-        whole = by @ inner @ by.T
-        return np.asarray((whole + whole.T) / 2)
+        rows = by @ root
+        return np.asarray(rows @ rows.T)

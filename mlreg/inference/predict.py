@@ -75,6 +75,8 @@ def predict_scale(fit: "Fit", X_new: Any, scale: Any = None) -> F64:
     Z = scale_rows(fit.design, X_new, scale)
     if Z is None:
         return np.full(len(fit.design.matrix(X_new)), fit.sigma)
+    if not np.isfinite(fit.scale_params).all():
+        return np.full(len(Z), math.nan)  # a perfect fit, or an unbounded likelihood
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(Z @ fit.scale_params))
 

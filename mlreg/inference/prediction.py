@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from mlreg.inference.convolution import convolved_quantile
 from mlreg.likelihood.noise import Noise
@@ -50,8 +51,12 @@ def new_observation(noise: Noise, level: float, error: F64, sigma: F64) -> F64:
     error, sigma : ndarray, shape (m,)
         Standard error of each row's location, and scale of its noise.
     """
-    with np.errstate(all="ignore"):  # a σ of zero has no standard error either
-        return np.asarray(-convolved_quantile(noise, (1 - level) / 2, error / sigma) * sigma)
+    tail = (1 - level) / 2
+    with np.errstate(all="ignore"):
+        ratio = error / sigma
+        alone = (ratio > 1e300) | (sigma == 0)  # no noise to speak of: that of the location is all
+        half = -convolved_quantile(noise, tail, np.where(alone, 0.0, ratio)) * sigma
+        return np.asarray(np.where(alone, -ndtri(tail) * error, half))
 
 
 def leverage_root(R: F64, exponent: NDArray[np.int64], X: F64) -> F64:

@@ -54,8 +54,8 @@ def summary(fit: "Fit", level: float) -> str:
 
 def _coefficients(fit: "Fit", level: float) -> list[str]:
     """A row for each coefficient."""
+    limits = fit.conf_int(level)  # which refuses a level that is none
     low, high = (f"{100 * q:.4g} %" for q in ((1 - level) / 2, (1 + level) / 2))
-    limits = fit.conf_int(level)
     if fit.prior is not None:
         header: tuple[str, ...] = ("", "mode", "posterior sd", low, high)
         return _estimates(header, fit.names, fit.params, fit.std_errors, *limits.T)

@@ -226,7 +226,13 @@ class LinearLikelihood:
 
     @cached_property
     def scale_triangle(self) -> Triangle:
-        """Triangle of √k Z, Eq. (2.6), rows repeated by their frequency; one pass, kept."""
+        """Triangle of √k Z, Eq. (2.6), rows repeated by their frequency; one pass, kept.
+
+        Raises
+        ------
+        InvalidInput
+            Where columns of the scale design depend on each other: γ is not unique then.
+        """
         if not self.scale_names:
             return Triangle(np.full((1, 1), math.sqrt(self.n_rows)), np.zeros(1, dtype=np.int64))
 
@@ -236,13 +242,21 @@ class LinearLikelihood:
                 k = 1.0 if block.frequency is None else np.sqrt(to_numpy(block.frequency))[:, None]
                 yield Pieces([Z * k])
 
-        return fold(rows(), self.n_scale)
+        triangle = fold(rows(), self.n_scale)
+        report = rank_report(triangle.R, triangle.exponent, triangle.n_rows, triangle.blur)
+        if report.dependent:
+            raise InvalidInput(
+                "the columns of the scale design are linearly dependent, so that its coefficients "
+                f"are not unique: {report.describe(self.scale_names)}. Remove columns (an array of "
+                "the scale is given without a column of ones)"
+            )
+        return triangle
 
     @property
     def constant(self) -> int | None:
-        """Position of the first column that is the same number in every row, if there is one."""
-        constant = self.summary.constant
-        return constant[0] if constant else None
+        """Position of the first column that is the same number, not zero, in every row, if any."""
+        summary = self.summary
+        return next((j for j in summary.constant if summary.first[j] != 0), None)
 
     @cached_property
     def summary(self) -> Summary:

@@ -183,6 +183,8 @@ class Scipy:
                 raise InvalidInput(f"options of {self.method}: {error}") from error
             except ValueError as error:  # it met an overflow: where it got to is an outcome
                 return objective.last, str(error)
+            except UnboundLocalError:  # of trust-exact, whose subproblem ran out of iterations
+                return objective.last, "the subproblem of a step was not solved"
         return np.asarray(result.x, dtype=np.float64), str(result.message).strip()
 
 

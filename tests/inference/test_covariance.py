@@ -272,3 +272,14 @@ def test_what_does_not_exist_is_refused():
     twice = ml.LinearLikelihood(X[:, [0, 1, 1]], y, noise=ml.Logistic())
     with pytest.raises(ml.RankDeficient, match="x3 = x2"):
         covariance(twice, theta)
+
+
+def test_a_variance_that_is_zero_is_not_negative_by_rounding():
+    # the intercept is that of one row, alone in its group: its gradient is zero, and so is White's
+    # variance
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        others = np.append(np.ones(7), 0)
+        fit = ml.fit(others, rng.standard_normal(8), noise=ml.Logistic())
+        for kind in ("HC0", "HC1"):
+            assert (np.diagonal(fit.covariance(kind)) >= 0).all()

@@ -11,6 +11,7 @@ from scipy import integrate, special, stats
 
 import mlreg as ml
 from mlreg.inference.convolution import convolved_quantile
+from mlreg.inference.prediction import new_observation
 from mlreg.verify import laws
 
 BOUND = 1e-10
@@ -216,3 +217,13 @@ def test_a_new_observation_is_covered_and_limits_that_ignore_the_error_do_not_co
     allowed = 0.03 + 6.2 * np.std(found["convolved"]) / np.sqrt(200)
     assert abs(np.mean(found["convolved"]) - 0.9) <= allowed
     assert abs(np.mean(found["noise alone"]) - 0.9) > 2 * allowed
+
+
+@pytest.mark.parametrize("noise", [ml.Logistic(), ml.StudentT(1)], ids=repr)
+def test_where_sigma_underflows_or_overflows_limits_are_those_of_the_location_or_infinite(noise):
+    error = np.array([2.0, 2.0, 1.0, 0.0, 0.0])
+    sigma = np.array([0.0, 1e-308, np.inf, 0.0, 2.0])
+    half = new_observation(noise, 0.9, error, sigma)
+    normal, own = stats.norm.ppf(0.95), float(noise.quantile(np.array(0.95)))
+    expected = [2 * normal, 2 * normal, np.inf, 0.0, 2 * own]
+    assert half == pytest.approx(expected, rel=1e-10)

@@ -153,3 +153,13 @@ def test_other_noise_without_a_maximum_and_with_a_limit():
     short = ml.Scipy("BFGS", options={"maxiter": 1}).minimize(likelihood, np.full(2, 50.0))
     assert short.status.code == "stopped"
     assert "try Newton()" in short.status.message
+
+
+def test_a_subproblem_that_trust_exact_does_not_solve_is_a_status(textbook, monkeypatch):
+    def unsolved(*args, **kwargs):  # of nearly collinear columns it has returned what it never set
+        raise UnboundLocalError("cannot access local variable 'p'")
+
+    monkeypatch.setattr("scipy.optimize.minimize", unsolved)
+    fit = ml.fit(*textbook, optimizer=ml.Scipy())
+    assert fit.status.code == "stopped"
+    assert "subproblem" in fit.status.message
