@@ -84,7 +84,7 @@ def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
 
 
 def eigenvalues(likelihood: LinearLikelihood) -> F64:
-    """Eigenvalues of XᵀX/n, Eq. (4.4), rows weighted, from the largest; infinite if they overflow."""
+    """Eigenvalues of XᵀX/n, Eq. (4.4), rows weighted, falling; infinite where they overflow."""
     triangle, p = likelihood.triangle, likelihood.n_params
     R = scale_columns(triangle.R[:p, :p], triangle.exponent[:p])
     if not np.isfinite(R).all():
