@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--save", metavar="FILE", help="write the fit to FILE, for mlreg.load")
     fit.add_argument(
         "--optimizer",
-        choices=["exact", "newton", "sgd", "scipy"],
+        choices=["exact", "newton", "sgd", "auto-sgd", "scipy"],
         help="default: exact where there is an exact solution (gaussian, laplace), else newton",
     )
     sgd = fit.add_argument_group("with --optimizer sgd")
@@ -152,7 +152,20 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--groups", metavar="COLUMN", help="its rows stay in one fold")
     evaluate.add_argument("--seed", type=int, default=0, help="of the folds (default: 0)")
     evaluate.add_argument("--level", type=float, default=0.95, help="of the intervals that count")
+    demo = commands.add_parser("demo", help="the textbook's chapter, replayed in ten seconds")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--seed", type=int, default=0, help="default: 0")
+    demo.add_argument("--save", metavar="FOLDER", help="write the figures there (extra plots)")
+    demo.add_argument("--no-color", action="store_true", help="plain text")
     return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from mlreg.demo import demo
+
+    color = sys.stdout.isatty() and not arguments.no_color and "NO_COLOR" not in os.environ
+    demo(seed=arguments.seed, save=arguments.save, color=color)
+    return 0
 
 
 def _batch_size(text: str) -> int | str:
