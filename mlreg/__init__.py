@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from mlreg.errors import NumericalWarning as NumericalWarning
     from mlreg.errors import RankDeficient as RankDeficient
     from mlreg.estimate import Fit as Fit
+    from mlreg.evaluation.choosing import grid as grid
+    from mlreg.evaluation.choosing import select as select
+    from mlreg.evaluation.curve import LearningCurve as LearningCurve
+    from mlreg.evaluation.curve import learning_curve as learning_curve
+    from mlreg.evaluation.folds import CrossValidation as CrossValidation
+    from mlreg.evaluation.folds import cross_validate as cross_validate
+    from mlreg.evaluation.selection import Selection as Selection
+    from mlreg.evaluation.unseen import Evaluation as Evaluation
+    from mlreg.evaluation.unseen import evaluate as evaluate
+    from mlreg.evaluation.unseen import hold_out as hold_out
     from mlreg.fitting import certify as certify
     from mlreg.fitting import fit as fit
     from mlreg.inference.anova import Anova as Anova
@@ -60,7 +70,9 @@ _HOMES = {
     "AutoSGD": "mlreg.optimizers.auto_sgd",
     "Certificate": "mlreg.certificate",
     "Comparison": "mlreg.inference.compare",
+    "CrossValidation": "mlreg.evaluation.folds",
     "DataNeeded": "mlreg.errors",
+    "Evaluation": "mlreg.evaluation.unseen",
     "Exact": "mlreg.optimizers.exact",
     "Fit": "mlreg.estimate",
     "Gaussian": "mlreg.likelihood.noise",
@@ -68,6 +80,7 @@ _HOMES = {
     "InvalidInput": "mlreg.errors",
     "InvalidType": "mlreg.errors",
     "Laplace": "mlreg.likelihood.noise",
+    "LearningCurve": "mlreg.evaluation.curve",
     "LikelihoodRatio": "mlreg.inference.likelihood_ratio",
     "LinearLikelihood": "mlreg.likelihood.linear",
     "Logistic": "mlreg.likelihood.noise",
@@ -79,19 +92,26 @@ _HOMES = {
     "RankDeficient": "mlreg.errors",
     "SGD": "mlreg.optimizers.sgd",
     "Scipy": "mlreg.optimizers.scipy_minimize",
+    "Selection": "mlreg.evaluation.selection",
     "StudentT": "mlreg.likelihood.student_t",
     "SufficientStatistics": "mlreg.sufficient",
     "anova": "mlreg.inference.anova",
     "certify": "mlreg.fitting",
     "compare": "mlreg.inference.compare",
+    "cross_validate": "mlreg.evaluation.folds",
     "datasets": "mlreg.",
+    "evaluate": "mlreg.evaluation.unseen",
     "fit": "mlreg.fitting",
+    "grid": "mlreg.evaluation.choosing",
+    "hold_out": "mlreg.evaluation.unseen",
+    "learning_curve": "mlreg.evaluation.curve",
     "likelihood": "mlreg.",
     "likelihood_ratio": "mlreg.inference.likelihood_ratio",
     "load": "mlreg.saved",
     "predicted_plateau": "mlreg.optimizers.plateau",
     "read": "mlreg.data.reader",
     "schedules": "mlreg.optimizers.",
+    "select": "mlreg.evaluation.choosing",
     "stable_learning_rate": "mlreg.optimizers.stability",
     "verify": "mlreg.",
 }

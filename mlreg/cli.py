@@ -1,4 +1,4 @@
-"""The command line: ``mlreg fit`` and ``mlreg certify``.
+"""The command line: ``mlreg fit``, ``mlreg certify`` and ``mlreg evaluate``.
 
 Results go to stdout, everything else to stderr. Misuse is one line and exit
 status 2; an estimate that is not the MLE is exit status 1.
@@ -143,6 +143,15 @@ def _parser() -> argparse.ArgumentParser:
         "file: a list, a mapping of names, or what --json or --save wrote",
     )
     certify.add_argument("--sigma", type=float, help="noise scale to certify too")
+
+    evaluate = commands.add_parser(
+        "evaluate", parents=[data], help="cross-validate a model: what it says of unseen rows"
+    )
+    evaluate.set_defaults(run=_evaluate, optimizer="newton")  # not out of core
+    evaluate.add_argument("--folds", type=int, default=5, help="default: 5")
+    evaluate.add_argument("--groups", metavar="COLUMN", help="its rows stay in one fold")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the folds (default: 0)")
+    evaluate.add_argument("--level", type=float, default=0.95, help="of the intervals that count")
     return parser
 
 
@@ -250,6 +259,20 @@ def _certify(arguments: argparse.Namespace) -> int:
         print(json.dumps(_jsonable(_certificate_fields(result)), allow_nan=False))
     else:
         print(result)
+    return 0 if result.converged else 1
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from mlreg.evaluation.measures import NAMES  # loads all of fitting, which --help can do without
+
+    formula, data, options = _data(arguments)
+    options |= {k: getattr(arguments, k) for k in ("folds", "groups", "seed", "level")}
+    result = ml.cross_validate(formula, data, **options)
+    fields = {name: getattr(result, name)._asdict() for name in NAMES}
+    more = {"level": result.level, "notes": list(result.notes)}
+    folds = result.to_frame().to_dict("records")
+    text = json.dumps(_jsonable(fields | more | {"folds": folds}), allow_nan=False)
+    print(text if arguments.json else result)
     return 0 if result.converged else 1
 
 

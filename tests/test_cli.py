@@ -39,6 +39,25 @@ def test_shipped_data_sets_bring_their_formula(capsys, name):
     assert list(found["params"].values()) == ml.fit(data.formula, data).params.tolist()
 
 
+def test_evaluate_cross_validates(capsys, tmp_path):
+    status, out, err = run(capsys, "evaluate", "longley", "--folds", "4", "--seed", "1", "--json")
+    data = ml.datasets.longley()
+    expected = ml.cross_validate(data.formula, data, folds=4, seed=1)
+    found = json.loads(out)
+    assert (status, err) == (0, "")
+    assert found["rmse"] == {"value": expected.rmse.value, "std_error": expected.rmse.std_error}
+    assert [fold["nll"] for fold in found["folds"]] == expected.fold_nll.tolist()
+    path = tmp_path / "perfect.csv"
+    path.write_text("y,x,who\n" + "".join(f"{2 * i},{i},{i // 3}\n" for i in range(12)))
+    status, out, _ = run(capsys, "evaluate", path, "y ~ x", "--groups", "who", "--folds", "4")
+    assert status == 1
+    assert "4 of 4 fits are not the MLE (perfect-fit)" in out
+    status, out, _ = run(capsys, "evaluate", path, "y ~ x", "--json")
+    assert json.loads(out)["nll"] == {"value": None, "std_error": None}
+    status, _, err = run(capsys, "evaluate", path, "y ~ x", "--folds", "1")
+    assert (status, "folds must be" in err) == (2, True)
+
+
 def test_sgd_and_scipy_say_how_far_they_are(capsys):
     args = ["fit", "norris", "--optimizer", "sgd", "--learning-rate", "1e-6", "--batch-size", "4"]
     status, out, _ = run(capsys, *args, "--epochs", "20", "--seed", "3", "--json")

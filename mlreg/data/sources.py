@@ -19,7 +19,7 @@ from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
 from mlreg.likelihood.transform import Transform
 
-__all__ = ["build_source", "build_source_from_formula"]
+__all__ = ["build_source", "build_source_from_formula", "check_labels"]
 
 MISSING = ("raise", "drop")
 
@@ -79,7 +79,7 @@ def build_source(
             X, frequency_weights, precision_weights
         )
     given = {"y": y, "frequency_weights": frequency_weights, "precision_weights": precision_weights}
-    _check_labels("X", X, {**given, "scale": scale})
+    check_labels("X", X, {**given, "scale": scale})
     a, found = as_matrix(X)
     if len(a) != a.shape[1] and tuple(getattr(y, "shape", ())) == a.shape[1:]:
         raise InvalidInput(
@@ -179,7 +179,7 @@ def build_source_from_formula(
     require_formulaic()
     table = as_table(data)
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-    _check_labels("the data", data, weights)
+    check_labels("the data", data, weights)
     frequency = _weights(_named(frequency_weights, table), "frequency", table.n_rows)
     precision = _weights(_named(precision_weights, table), "precision", table.n_rows)
     spoken_for = {w for w in (frequency_weights, precision_weights) if isinstance(w, str)}
@@ -198,7 +198,7 @@ def build_source_from_formula(
         scale_formula = ScaleFormula(scale, table, {*spoken_for, *response})
         used += [name for name in scale_formula.used if name not in used]
     elif scale is not None:
-        _check_labels("the data", data, {"scale": scale})
+        check_labels("the data", data, {"scale": scale})
         scale_design, Z = given_scale(scale, table.n_rows)
     keep = np.ones(table.n_rows, dtype=bool)
     for w in (frequency, precision):
@@ -238,6 +238,8 @@ def build_source_from_formula(
         response=design.response,
         transform=design.transform,
         left_out=int(np.any(list(gaps.values()), axis=0).sum()) if gaps else 0,
+        origin=None if len(rows) == table.n_rows else rows,
+        n_given=table.n_rows,
     )
     return source, design
 
@@ -261,7 +263,7 @@ def _check_missing(missing: str) -> None:
         )
 
 
-def _check_labels(what: str, X: Any, others: dict[str, Any]) -> None:
+def check_labels(what: str, X: Any, others: dict[str, Any]) -> None:
     """Raise where pandas objects side by side label their rows differently."""
     index: Any = getattr(X, "index", None)
     for name, other in others.items():

@@ -23,9 +23,15 @@ Of = Literal["median", "mean", "transformed"]
 
 
 def predict(
-    fit: "Fit", X_new: Any, interval: str | None, level: float, of: Of, scale: Any
+    fit: "Fit",
+    X_new: Any,
+    interval: str | None,
+    level: float,
+    of: Of,
+    scale: Any,
+    root_precision: F64 | float = 1.0,
 ) -> F64 | Prediction:
-    """`Fit.predict`."""
+    """`Fit.predict`; and for new observations whose noise has the scale σ/√w, Eq. (1.5)."""
     if interval not in (None, "mean", "prediction"):
         raise InvalidInput(f"interval must be None, 'mean' or 'prediction', not {interval!r}")
     if of not in ("median", "mean", "transformed"):
@@ -53,10 +59,11 @@ def predict(
     df = fit.df_resid if fit.exact else math.inf
     error, quantile = _mean_errors(fit, kept), t_quantile(level, df)
     if interval == "prediction" and fit.exact:
-        error = np.hypot(error, _residual_error(fit))
+        error = np.hypot(error, _residual_error(fit) / root_precision)
     half = error * quantile
     if interval == "prediction" and not fit.exact:
-        half = new_observation(fit.noise, level, error, predict_scale(fit, X_new, scale))
+        sigma = predict_scale(fit, X_new, scale) / root_precision
+        half = new_observation(fit.noise, level, error, sigma)
     lower, upper = mean - half, mean + half
     if transform is not None:
         lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))

@@ -5,6 +5,7 @@ Everything that mlreg computes is a sum over blocks, so that no algorithm needs
 more memory than a few of them.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -273,6 +274,10 @@ class ArraySource:
         Name of the response, for messages.
     left_out : int
         How many rows were left out for missing values, for the record.
+    origin : integer array, optional
+        Numbers of these rows in the data that they came from, where that had more of them.
+    n_given : int, optional
+        How many rows it had; as many as X by default.
     transform : str or Transform, optional
         Such as "log": y is on the response's own scale, and is transformed here, into a copy of
         it. See `mlreg.likelihood.transform`.
@@ -301,6 +306,8 @@ class ArraySource:
         rows: Any = None,
         response: str = "y",
         left_out: int = 0,
+        origin: Any = None,
+        n_given: int | None = None,
         transform: Transform | str | None = None,
         check: bool = True,
     ) -> None:
@@ -334,6 +341,8 @@ class ArraySource:
         self._Z, self.scale_names = _scale_design(scale, scale_names, n)
         self._weights = {"frequency": frequency, "precision": precision}
         self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
+        self._origin = None if origin is None else np.asarray(origin, dtype=np.intp)
+        self.n_given = n if n_given is None else n_given
         self._check_weights()
         self.transform = as_transform(transform)
         if self.transform is not None:
@@ -377,9 +386,16 @@ class ArraySource:
         used = slice(None) if self._rows is None else self._rows
         self.n_rows: int | None = self._n_physical if total is None else int(total[used].sum())
 
+    @property
+    def row_numbers(self) -> Any:
+        """Numbers of the rows in use, in the data as given: integer array, shape (rows,)."""
+        rows = np.arange(self._n_physical) if self._rows is None else self._rows
+        return rows if self._origin is None else self._origin[rows]
+
     def _label(self, i: int) -> int:
-        """Row number, in the arrays as they were given, of row i of those in use."""
-        return i if self._rows is None else int(self._rows[i])
+        """Row number, in the data as given, of row i of those in use."""
+        row = i if self._rows is None else int(self._rows[i])
+        return row if self._origin is None else int(self._origin[row])
 
     def _check_finite(self) -> None:
         # It is taken of all rows, those that are not in use too, for it needs no copy of them.
@@ -481,6 +497,15 @@ class ArraySource:
                 self._look_at(*pieces, block.y, *([] if block.Z is None else [block.Z]))
             yield block
         self._finite = True
+
+    def subset(self, positions: Any) -> "ArraySource":
+        """Some of the rows, by position among those in use, shape (m,); no array is copied."""
+        other = copy.copy(self)
+        rows = np.asarray(positions, dtype=np.intp)
+        other._rows = rows if self._rows is None else self._rows[rows]
+        k = self._weights["frequency"]
+        other.n_rows = len(rows) if k is None else int(to_numpy(k)[other._rows].sum())
+        return other
 
     def sample(self, size: int, rng: np.random.Generator) -> Block:
         """``size`` rows drawn with replacement, each row equally likely, Eq. (4.10)."""

@@ -1,0 +1,1 @@
+"""How well a fit, or a way of fitting, foretells rows that it has not seen."""
