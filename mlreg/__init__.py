@@ -15,6 +15,7 @@ from mlreg._version import __version__ as __version__
 if TYPE_CHECKING:
     from mlreg import datasets as datasets
     from mlreg import likelihood as likelihood
+    from mlreg import plots as plots
     from mlreg import verify as verify
     from mlreg.certificate import Certificate as Certificate
     from mlreg.data.reader import read as read
@@ -108,6 +109,7 @@ _HOMES = {
     "likelihood": "mlreg.",
     "likelihood_ratio": "mlreg.inference.likelihood_ratio",
     "load": "mlreg.saved",
+    "plots": "mlreg.",
     "predicted_plateau": "mlreg.optimizers.plateau",
     "read": "mlreg.data.reader",
     "schedules": "mlreg.optimizers.",

@@ -81,7 +81,8 @@ def _restore(d: dict[str, Any], noise: Noise | None) -> Fit:
     solution, ls, info = d["solution"], d["least_squares"], d["information"]
     certificate, history = solution["certificate"], solution["history"]
     _arrays(certificate, "per_param", "rounding")
-    _arrays(history, "mean_nll", "distance")
+    history.setdefault("params", None)  # an older file has none
+    _arrays(history, "mean_nll", "distance", "params")
     _arrays(solution, "theta")
     certificate["names"] = tuple(certificate["names"])
     path = solution.get("path")

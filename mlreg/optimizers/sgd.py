@@ -311,7 +311,7 @@ def finish_descent(
     told = f"{last.distance:.3g} standard errors from the MLE"
     status = Status("converged", told) if last.converged else Status("stopped", f"{told}. {why}")
     mean, distance = np.array(values) / likelihood.n_rows, np.array([*far, last.distance])
-    theta, past = np.append(way[-1], gamma), History("epoch", mean, distance)
+    theta, past = np.append(way[-1], gamma), History("epoch", mean, distance, np.array(way))
     return Solution(theta, likelihood.noise, status, last, past, likelihood.reads - reads)
 
 

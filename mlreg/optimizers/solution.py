@@ -71,11 +71,14 @@ class History:
         Distance from the MLE in standard errors, Eq. (5.1), at the same points; what the
         loss can show of it: Eq. (5.9). For noise that is not Gaussian, the distance from the end
         of the way, at the scale there, and the certified distance of that end added.
+    params : ndarray, shape (steps + 1, p), or None
+        The coefficients there, where the optimizer keeps them.
     """
 
     unit: str
     mean_nll: F64
     distance: F64
+    params: F64 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +177,7 @@ def finish(
         unit,
         np.array([ls.log_sigma(e) + constant + 0.5 for e in errors]),
         np.array([_distance(ls, e) for e in errors]),
+        np.array(way),
     )
     # what the distance is measured from is known to rounding only
     far = max(judged.distance, judged.rounding.max(initial=0.0))
@@ -257,7 +261,7 @@ def finish_locally(
         likelihood.noise,
         status,
         judged,
-        History("iteration", values, distance),
+        History("iteration", values, distance, np.array(way)),
         likelihood.reads - reads,
     )
 
