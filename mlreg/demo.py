@@ -116,7 +116,8 @@ def _noise(tell: _Teller, X: F64, y: F64) -> None:
         "The noise is normal. So each row has a density: high where the line passes near it.",
         "For the first row, at the true line,",
         "",
-        f"  log density = -log(2 pi)/2 - log(sigma) - z^2/2,   z = (y - mean)/sigma = {z:.4f}",
+        f"  z = (y - mean)/sigma = {z:.4f}",
+        "  log density = -log(2 pi)/2 - log(sigma) - z^2/2",
         f"              = {by_hand:.6f} by hand, {found:.6f} by mlreg.likelihood.gaussian",
     )
 
@@ -201,8 +202,8 @@ def _unseen(tell: _Teller, exact: ml.Fit, rng: np.random.Generator) -> None:
     tell(
         "A thousand fresh rows, foretold by the MLE of the first thousand:",
         "",
-        f"  root mean squared error  {found.rmse.value:.6f} give or take",
-        f"{found.rmse.std_error:.6f}",
+        f"  root mean squared error  {found.rmse.value:.6f} "
+        f"give or take {found.rmse.std_error:.6f}",
         f"  expected by theory       {expected:.6f} = 0.01 sqrt(1 + p/(n - p - 1)), p = 3",
         f"  95 % intervals cover     {100 * found.coverage.value:.1f} % of them",
         "",

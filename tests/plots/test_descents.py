@@ -248,7 +248,7 @@ def test_a_divergent_descent_leaves_the_picture_to_the_others(figure, data, runs
 
 
 def test_perfect_fits_are_refused_by_name():
-    fit = ml.fit([[1.0], [2], [4]], [2.0, 4, 8], intercept=False)
+    fit = ml.fit([[1.0], [2], [4]], [0.0, 0, 0], intercept=False)  # no residual, not a rounding
     with pytest.raises(ml.InvalidInput, match="no distance to draw"):
         distance(fit)
     with pytest.raises(ml.InvalidInput, match="no loss to draw"):
