@@ -125,8 +125,18 @@ def _parser() -> argparse.ArgumentParser:
     sgd.add_argument("--learning-rate", type=float, help="required")
     sgd.add_argument("--batch-size", type=_batch_size, help="a number or 'full' (default: 32)")
     sgd.add_argument("--epochs", type=int, help="default: 3")
-    sgd.add_argument("--sampling", choices=["reshuffle", "replacement"], help="default: reshuffle")
-    sgd.add_argument("--seed", type=int, help="default: 0")
+    sgd.add_argument(
+        "--sampling", choices=["reshuffle", "replacement", "in-order"], help="default: reshuffle"
+    )
+    sgd.add_argument("--update", choices=["explicit", "implicit"], help="default: explicit")
+    sgd.add_argument("--average", choices=["none", "all", "tail"], help="default: none")
+    sgd.add_argument(
+        "--checkpoint", metavar="FILE", help="saved after each epoch, and resumed from"
+    )
+    sgd.add_argument("--seed", type=int, help="default: 0; with --optimizer auto-sgd, too")
+    fit.add_argument_group("with --optimizer auto-sgd").add_argument(
+        "--tolerance", type=float, help="standard errors from the MLE (default: 0.1)"
+    )
     fit.add_argument_group("with --optimizer scipy").add_argument(
         "--method", help="of scipy.optimize.minimize (default: trust-exact)"
     )
@@ -176,18 +186,28 @@ def _batch_size(text: str) -> int | str:
 
 def _optimizer(arguments: argparse.Namespace) -> Any:
     """The configuration, and an error for a flag that belongs to another optimizer."""
-    sgd = ["learning_rate", "batch_size", "epochs", "sampling", "seed"]
-    belongs = {"sgd": sgd, "scipy": ["method"]}.get(arguments.optimizer, [])
-    given = {k: v for k in [*sgd, "method"] if (v := getattr(arguments, k)) is not None}
+    sgd = ["learning_rate", "batch_size", "epochs", "sampling", "update", "average", "checkpoint"]
+    owners = {
+        "sgd": [*sgd, "seed"],
+        "auto-sgd": ["tolerance", "batch_size", "seed"],
+        "scipy": ["method"],
+    }
+    names = dict.fromkeys(name for owned in owners.values() for name in owned)
+    given = {k: v for k in names if (v := getattr(arguments, k)) is not None}
     for name in given:
-        if name not in belongs:
-            owner = "scipy" if name == "method" else "sgd"
-            raise InvalidInput(f"--{name.replace('_', '-')} belongs to --optimizer {owner}")
+        if name not in owners.get(arguments.optimizer, []):
+            whose = " or ".join(owner for owner, owned in owners.items() if name in owned)
+            raise InvalidInput(f"--{name.replace('_', '-')} belongs to --optimizer {whose}")
     if arguments.optimizer == "sgd":
         if "learning_rate" not in given:
             raise InvalidInput("--optimizer sgd needs --learning-rate, such as 0.03")
         return ml.SGD(given.pop("learning_rate"), **given)
-    simple: dict[str, Any] = {"scipy": ml.Scipy, "newton": ml.Newton, "exact": ml.Exact}
+    simple: dict[str, Any] = {
+        "auto-sgd": ml.AutoSGD,
+        "scipy": ml.Scipy,
+        "newton": ml.Newton,
+        "exact": ml.Exact,
+    }
     return simple[arguments.optimizer](**given) if arguments.optimizer else None
 
 

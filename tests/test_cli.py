@@ -228,3 +228,25 @@ def test_files_are_read_out_of_core_and_whole_where_they_must(capsys, tmp_path):
     assert run(capsys, "fit", path, "y ~ x", *sgd)[0] == 1
     assert run(capsys, "fit", path, "y ~ x", "--optimizer", "scipy")[0] == 0
     assert run(capsys, "fit", tmp_path, "y ~ x", "--optimizer", "scipy")[0] == 0
+
+
+def test_the_flags_of_sgd_and_auto_sgd(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(4000)
+    file = tmp_path / "data.csv"
+    rows = zip(x, 1 + 2 * x + rng.standard_normal(4000), strict=True)
+    file.write_text("x,y\n" + "\n".join(f"{a},{b}" for a, b in rows))
+    checkpoint = tmp_path / "run.json"
+    command = ["fit", str(file), "y ~ x", "--optimizer", "sgd", "--learning-rate", "0.05"]
+    command += ["--average", "tail", "--epochs", "20", "--update", "implicit"]
+    assert main([*command, "--checkpoint", str(checkpoint)]) == 0
+    assert "average='tail'" in capsys.readouterr().out
+    assert checkpoint.exists()
+    auto = ["fit", str(file), "y ~ x", "--optimizer", "auto-sgd", "--tolerance", "0.01", "--json"]
+    assert main(auto) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["certificate"]["distance"] <= 0.01
+    assert main([*auto, "--epochs", "3"]) == 2
+    assert "--epochs belongs to --optimizer sgd" in capsys.readouterr().err
+    assert main([*command, "--tolerance", "0.1"]) == 2
+    assert "--tolerance belongs to --optimizer auto-sgd" in capsys.readouterr().err
