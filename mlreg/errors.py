@@ -11,6 +11,7 @@ __all__ = [
     "InvalidType",
     "MissingDependency",
     "MlregError",
+    "NoSuchFile",
     "NumericalWarning",
     "RankDeficient",
 ]
@@ -22,6 +23,12 @@ class MlregError(Exception):
 
 class InvalidInput(MlregError, ValueError):
     """A value without a sensible answer: a wrong shape, NaN, a negative weight."""
+
+
+class NoSuchFile(InvalidInput, FileNotFoundError):
+    """The path names no file."""
+
+    __str__ = Exception.__str__
 
 
 class InvalidType(MlregError, TypeError):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlreg.errors import InvalidInput
+from mlreg.errors import InvalidInput, NoSuchFile
 
 __all__ = ["plain", "read", "write"]
 
@@ -61,13 +61,17 @@ def read(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any
 
     Raises
     ------
-    InvalidInput
-        Another file, or one of another version.
+    NoSuchFile, InvalidInput
+        None, another file, or one of another version.
     """
     name = os.fspath(path)
     try:
         value = _revive(json.loads(Path(path).read_text(encoding="utf-8")))
         found = value["format"], value["version"]
+    except FileNotFoundError as error:
+        raise NoSuchFile(f"there is no file {name!r}; check the path") from error
+    except IsADirectoryError as error:
+        raise InvalidInput(f"{name!r} is a folder: give the name of a file") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{name!r} is not a file that mlreg saved") from error
     if found != (kind, version):

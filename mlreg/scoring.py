@@ -205,7 +205,8 @@ class Whitened:
         """
         R, p = triangle[: self.p, : self.p], self.p
         self.penalty = np.zeros(p)
-        self.rough = max(abs(triangle[-1, -1]), 1e-8 * norm(triangle[:, -1])) / math.sqrt(self.n)
+        rough = max(abs(triangle[-1, -1]), 1e-8 * norm(triangle[:, -1])) / math.sqrt(self.n)
+        self.rough = rough or 1.0  # of a response of zeros
         if self.likelihood.prior is None:
             return R, None
         with np.errstate(over="ignore"):

@@ -104,8 +104,15 @@ class SufficientStatistics:
         """
         weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
         source, design = source_of(X, y, intercept, names, weights, missing, transform=transform)
+        likelihood = LinearLikelihood.from_source(source)
+        if likelihood.scale_names:
+            raise InvalidInput(
+                f"sigma of this source depends on {', '.join(likelihood.scale_names)}, and "
+                "sufficient statistics are of one sigma: fit the rows, or give a source without "
+                "a scale design"
+            )
         new = SufficientStatistics()
-        new.design, carry = design, LinearLikelihood.from_source(source).summary
+        new.design, carry = design, likelihood.summary
         self._check_same(new)
         parts, i = list(self._parts), 0  # its own: a copy of these statistics keeps the old one
         while i < len(parts) and (before := parts[i]) is not None:

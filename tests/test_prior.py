@@ -214,3 +214,12 @@ def test_a_column_of_zeros_is_no_intercept():
     assert fit.std_errors[0] == 2  # the data say nothing of it
     without = ml.fit(X, y, intercept=False, prior=ml.NormalPrior(2.0))
     assert (np.abs(fit.params[1:] - without.params) <= 1e-6 * without.std_errors).all()
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=repr)
+def test_a_response_of_zeros_has_no_mode_with_a_column_of_zeros_too(noise):
+    X = np.column_stack([np.arange(9.0), np.zeros(9)])
+    with pytest.warns(ml.NumericalWarning, match="no mode"):
+        fit = ml.fit(X, np.zeros(9), noise=noise, prior=ml.NormalPrior(1.0))
+    assert fit.status.code == "unbounded"
+    assert fit.nll == -np.inf

@@ -177,6 +177,13 @@ def test_a_constant_column_stays_constant_over_parts():
         (lambda s: ml.fit(s).residuals(), "rows"),
         (lambda s: ml.fit(s, optimizer=ml.SGD(0.01)), "needs the data"),
         (lambda s: ml.fit(s, optimizer=ml.Scipy()), "needs the data"),
+        (
+            lambda s: ml.SufficientStatistics().update(
+                ArraySource(X, Y, scale=X[:, :3], scale_names=["z1", "z2", "z3"])
+            ),
+            "sigma of this source depends on z1",
+        ),
+        (lambda s: ml.SufficientStatistics.load("nowhere.json"), "there is no file"),
     ],
 )
 def test_misuse_says_what_to_do_and_changes_nothing(call, message):

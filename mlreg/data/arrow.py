@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from mlreg.data.columns import Categories, Column, Unusable
-from mlreg.errors import InvalidInput, InvalidType, MissingDependency
+from mlreg.errors import InvalidInput, InvalidType, MissingDependency, NoSuchFile
 
 __all__ = [
     "ArrowColumns",
-    "NoSuchFile",
     "from_array",
     "has_pyarrow",
     "one_line",
@@ -31,12 +30,6 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")
 NULLS = ("", "NA")
 """What a missing cell of a CSV file looks like; other words make a column text."""
-
-
-class NoSuchFile(InvalidInput, FileNotFoundError):
-    """The path names no file."""
-
-    __str__ = Exception.__str__
 
 
 def has_pyarrow() -> bool:

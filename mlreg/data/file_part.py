@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlreg.data.arrow import DELIMITERS, NoSuchFile, require_pyarrow, suffix_of
+from mlreg.data.arrow import DELIMITERS, require_pyarrow, suffix_of
 from mlreg.data.csv_part import CsvPart
 from mlreg.data.part import Part, numbered, reading
 from mlreg.data.stream_part import StreamPart, batches_of
-from mlreg.errors import InvalidInput
+from mlreg.errors import InvalidInput, NoSuchFile
 
 __all__ = ["FragmentPart", "file_part"]
 

@@ -14,7 +14,7 @@ from mlreg.data.file_part import FragmentPart, file_part
 from mlreg.data.part import Part, kind_of, phrase
 from mlreg.data.stream_part import StreamPart, batches_of, stream_part
 from mlreg.data.table import Table, suggest
-from mlreg.errors import InvalidInput, InvalidType
+from mlreg.errors import InvalidInput, InvalidType, NoSuchFile
 
 __all__ = ["LazyTable", "Rows", "columns_of_batch", "open_table"]
 

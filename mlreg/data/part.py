@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from mlreg.data.arrow import NoSuchFile, one_line, require_pyarrow
-from mlreg.errors import InvalidInput, MlregError
+from mlreg.data.arrow import one_line, require_pyarrow
+from mlreg.errors import InvalidInput, MlregError, NoSuchFile
 
 __all__ = ["Part", "kind_of", "numbered", "phrase", "reading"]
 

@@ -94,6 +94,11 @@ def anova(*fits: "Fit") -> Anova:
     for i, fit in enumerate(fits):
         if not hasattr(fit, "least_squares"):
             raise InvalidInput(f"fit {i} is no Fit but {type(fit).__name__}")
+        if not fit.exact:
+            raise InvalidInput(
+                f"fit {i} is none of least squares (Gaussian noise of one scale, no prior): F "
+                "tests are for those. Take likelihood_ratio or compare"
+            )
         if fit.status.code != "converged":
             raise InvalidInput(
                 f"fit {i} is not the MLE or fits perfectly ({fit.status.code}): its sum of squares "
@@ -107,6 +112,11 @@ def anova(*fits: "Fit") -> Anova:
                 f"fit {i + 1} does not contain fit {i}"
                 + (f": it lacks {', '.join(missing)}" if missing else ": it has no more columns")
                 + ". Give nested fits, the smallest first"
+            )
+        if smaller.design.transform != larger.design.transform:
+            raise InvalidInput(
+                f"the responses of fits {i} and {i + 1} are transformed differently: neither model "
+                "is within the other. Compare their AIC or BIC, with compare()"
             )
         if smaller.n_rows != larger.n_rows or not same_columns(smaller, larger):
             raise InvalidInput(

@@ -264,12 +264,13 @@ def _label(i: int, fit: "Fit") -> str:
 def _of_fit(fit: "Fit") -> Scores:
     """The rows that it was fitted to."""
     assert fit.source is not None
-    kept, beta = list(fit.rank_report.kept), fit.solution.theta[: fit.rank]
+    kept, beta, gamma = list(fit.rank_report.kept), fit.solution.theta[: fit.rank], fit.scale_params
+    known = not fit.scale_names or np.isfinite(gamma).all()  # else it has no maximum
     parts = []
     for block in fit.source.blocks():
         t, location = to_numpy(block.y), to_numpy(block.X)[:, kept] @ beta
         Z = np.ones((len(t), 1)) if block.Z is None else to_numpy(block.Z)
-        log_sigma = Z @ fit.scale_params
+        log_sigma = Z @ gamma if known else np.full(len(t), math.nan)
         if block.precision is not None:
             log_sigma = log_sigma - 0.5 * np.log(to_numpy(block.precision))
         k = np.ones(len(t)) if block.frequency is None else to_numpy(block.frequency)
@@ -286,6 +287,8 @@ def _of_data(fit: "Fit", i: int, data: Any) -> Scores:
         )
     X = data[0] if isinstance(data, tuple) and len(data) == 2 else data
     location = fit.predict(X, of="transformed")
+    if not len(location):
+        raise InvalidInput("the data has no rows: give some, or leave out data=")
     y = responses(fit.design, data, len(location))
     with np.errstate(divide="ignore"):
         log_sigma = np.log(fit.predict_scale(X))

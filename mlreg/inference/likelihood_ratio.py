@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from mlreg.errors import InvalidInput
@@ -190,3 +192,19 @@ def _check_columns(small: "Fit", large: "Fit") -> None:
             f"the scale design of the larger fit, {', '.join(wider)}, lacks {', '.join(missing)} "
             "of the smaller"
         )
+    a, b = (_scale_products(fit, scale) for fit in (small, large))
+    lengths = np.sqrt(np.diagonal(a))
+    slack = 4 * (small.R.epsilon + large.R.epsilon) * np.outer(lengths, lengths)
+    if not (np.abs(a - b) <= slack).all():
+        raise InvalidInput(
+            "the scale designs have other columns by the same name: neither model is within the "
+            "other. Give the columns of the scale by name, scale='~ ...'"
+        )
+
+
+def _scale_products(fit: "Fit", names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Inner products of some columns of the scale design, rows repeated by their frequency."""
+    if fit.information is None or not fit.scale_names:
+        return np.full((1, 1), float(fit.n_rows))
+    S = fit.information.S[:, [fit.scale_names.index(name) for name in names]]
+    return np.asarray(S.T @ S / fit.noise.fisher[2])

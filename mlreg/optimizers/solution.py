@@ -249,8 +249,9 @@ def finish_locally(
     judged = nowhere(likelihood) if gamma is None else judge_locally(space, point)
     if gamma is None:
         status = _unbounded(space, point.exact)
-        # with just enough of them it falls to a limit, which no sigma reaches
-        many = bool(likelihood.scale_names) or max(point.exact, space.p) > space.just_enough
+        # a t's with just enough of them falls to a limit, which no sigma reaches
+        many = bool(likelihood.scale_names) or math.isinf(space.limit)
+        many |= max(point.exact, space.p) > space.just_enough
         values[-1], gamma = -math.inf if many else math.nan, np.full(space.q, -math.inf)
     else:
         status = _judged(judged, why, where)

@@ -55,6 +55,12 @@ def test_weighted_fits_are_those_of_repeated_rows():
         (lambda: [ml.fit(X[:, [2]], Y), ml.fit(X[:, :2], Y)], "other columns by the same name"),
         (lambda: [ml.fit(X[:, :1], Y[::-1]), ml.fit(X[:, :2], Y)], "another response"),
         (lambda: [1, 2], "no Fit but int"),
+        (lambda: [ml.fit(X[:, :1], Y), ml.fit(X, Y, noise=ml.StudentT(4))], "none of least squar"),
+        (lambda: [ml.fit(X[:, :1], Y), ml.fit(X, Y, prior=ml.NormalPrior(1))], "none of least sq"),
+        (
+            lambda: [ml.fit(X[:, :1], Y), ml.fit(X, np.exp(Y), transform="log")],
+            "transformed differently",
+        ),
         (lambda: [ml.fit(X[:, :1], Y), ml.fit(X, Y, optimizer=ml.SGD(1e-4))], "not the MLE"),
     ],
 )

@@ -216,6 +216,7 @@ SOURCE = {"y": Y, "x": X[:, 0]}
             lambda: ml.compare(ml.fit(X, Y), ml.fit(X, Y), data=(NEW, np.r_[np.nan, Y_NEW[1:]])),
             "NaN or infinity in 'y'",
         ),
+        (lambda: ml.compare(ml.fit(X, Y), ml.fit(X, Y), data=(NEW[:0], Y[:0])), "no rows"),
         (lambda: ml.compare(ml.fit(X, Y), ml.fit(X, Y), data=NEW), r"must be \(X, y\) or a table"),
     ],
 )
@@ -228,3 +229,12 @@ def test_ks_of_one_value_and_of_none_that_is_a_number():
     statistic, p_value = ks_test(np.array([0.5]), np.array([1.0]))
     assert (statistic, p_value) == (0.5, pytest.approx(1.0, abs=1e-15))
     assert np.isnan(ks_test(np.array([np.nan]), np.array([1.0]))).all()
+
+
+def test_a_scale_without_a_maximum_is_compared_without_a_crash():
+    alone = (np.arange(len(Y)) == 3) * 1.0
+    with pytest.warns(ml.NumericalWarning, match="no maximum"):
+        unbounded = ml.fit(np.column_stack([X, alone]), Y, scale=alone)
+    comparison = ml.compare(ml.fit(X, Y), unbounded)
+    assert comparison.status == ("converged", "unbounded")
+    assert np.isnan(comparison.mean_log_likelihood).tolist() == [False, True]

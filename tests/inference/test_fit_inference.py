@@ -145,6 +145,10 @@ def test_what_is_not_nested_is_refused():
         ml.likelihood_ratio(ml.fit(X[:, :1], y, prior=ml.NormalPrior(1.0)), normal)
     with pytest.raises(ml.InvalidInput, match="other rows"):
         ml.likelihood_ratio(ml.fit(X[:100, :1], y[:100]), normal)
+    one, two = ml.fit(X, y, scale=X[:, :1]), ml.fit(X, y, scale=X[:, ::-1])
+    with pytest.raises(ml.InvalidInput, match="scale designs have other columns by the same name"):
+        ml.likelihood_ratio(one, two)
+    assert ml.likelihood_ratio(one, ml.fit(X, y, scale=X)).df == 1
     with pytest.raises(ml.InvalidInput, match="transformed differently"):
         ml.likelihood_ratio(ml.fit(X[:, :1], np.exp(y), transform="log"), ml.fit(X, np.exp(y)))
     stopped = ml.fit(X[:, :1], y, optimizer=ml.SGD(0.001))
