@@ -125,10 +125,9 @@ class LeastAbsolute:
         return math.log(loss) - math.log(self.n_rows) + int(self.exponent[-1]) * math.log(2)
 
     def distance(self, params: F64) -> float:
-        """Distance from the nearest MLE that is known, in its standard errors, Eq. (8.11)."""
-        with np.errstate(all="ignore"):
-            contrast = self.deviations.R @ self._shortest(self.scale(params))
-            far = norm(contrast) / self.sigma
+        """`Verdict.distance`, of coefficients of the data; nothing is read."""
+        with np.errstate(all="ignore"):  # absurd params overflow: they are infinitely far
+            far = norm(self.deviations.R @ self._shortest(self.scale(params))) / self.sigma
         return far if math.isfinite(far) else math.inf
 
     def judge(self, params: F64, sigma: float | None = None) -> Verdict:

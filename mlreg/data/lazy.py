@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlreg.data.arrow import ArrowColumns, NoSuchFile, require_pyarrow
+from mlreg.data.arrow import ArrowColumns, require_pyarrow
 from mlreg.data.columns import reads_as_number
 from mlreg.data.file_part import FragmentPart, file_part
 from mlreg.data.part import Part, kind_of, phrase

@@ -1,6 +1,7 @@
 """The epochs of a descent: which rows in which order, at which rate, and what is remembered."""
 
 import math
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,6 +65,8 @@ class Descent:
         config, likelihood = self.config, self.likelihood
         rows = likelihood.triangle.n_rows
         self._set_size(rows)
+        self.per_epoch = 1 if config.batch_size == "full" else math.ceil(rows / self.size)
+        self.share = rows / likelihood.n_rows
         self.kernel = self._kernel(rows)
         few = None if likelihood.exact else self._few(rows)
         if few is not None:
@@ -74,7 +77,7 @@ class Descent:
             while self.epoch < config.epochs:
                 self._begin_epoch()
                 for block in self._chunks(rows):
-                    self._take(block, rows)
+                    self._take(block)
                 if not self._end_epoch(few):
                     return
 
@@ -91,14 +94,26 @@ class Descent:
                 f"under {likelihood.noise} sigma is found by further passes, and these rows can be "
                 "read only once: Gaussian noise needs one"
             )
+        rows = likelihood.source.n_rows
+        if rows is None and self.schedule.unit == "epoch":
+            raise InvalidInput(
+                f"{self.schedule!r} counts epochs, and how many rows make one is not known before "
+                "they have been read: take unit='step'"
+            )
         self._set_size(None)
+        self.per_epoch = math.ceil((rows or 1) / self.size)
         self.kernel = self._kernel(None)
         self._begin_epoch()
         rng = None if config.sampling == "in-order" else self.rng
+        seen = counted = 0.0
 
         def watched() -> Iterator[Block]:
+            nonlocal seen, counted
             for block in likelihood.blocks(self._chunk(), rng):
-                self._take(block, None)
+                seen += len(block.y)
+                counted += len(block.y) if block.frequency is None else float(block.frequency.sum())
+                self.share = seen / counted  # as far as is known
+                self._take(block)
                 yield block
 
         with np.errstate(all="ignore"):
@@ -166,7 +181,7 @@ class Descent:
             self.path = Path.begin(walk.params.copy())
         self.step = 0
 
-    def _take(self, block: Block | None, rows: int | None) -> None:
+    def _take(self, block: Block | None) -> None:
         """The steps of a chunk, Eq. (4.2)."""
         walk, likelihood = self.walk, self.likelihood
         step = Step(
@@ -177,9 +192,8 @@ class Descent:
             average=self.averaging,
         )
         # The loss is an average over Σk observations; a minibatch is |𝓑| of the distinct rows.
-        share = 1.0 if rows is None else rows / likelihood.n_rows
         if block is None:
-            rate = float(self._rates(1, 1)[0]) / self.size * share
+            rate = float(self._rates(1)[0]) / self.size * self.share
             theta = np.append(walk.params, self.log_sigma)
             gradient = likelihood.gradient(theta)[:-1] * math.exp(2 * self.log_sigma)
             walk.params = walk.params - rate * gradient
@@ -187,18 +201,17 @@ class Descent:
                 walk.total, walk.averaged = walk.total + walk.params, walk.averaged + 1
             return
         count = math.ceil(_rows_in(block) / self.size)
-        per_epoch = count if rows is None else math.ceil(rows / self.size)
-        descend(walk, block, self._rates(count, per_epoch) * share, step, self.kernel)
+        descend(walk, block, self._rates(count) * self.share, step, self.kernel)
         if self.path is not None:
             self.path.add(walk.averaged, walk.total)
 
-    def _rates(self, count: int, per_epoch: int) -> F64:
+    def _rates(self, count: int) -> F64:
         """Learning rates of the next minibatches."""
         within = self.step + np.arange(count)
         self.step += count
-        t = np.asarray(within + self.epoch * per_epoch, dtype=np.float64)
+        t = np.asarray(within + self.epoch * self.per_epoch, dtype=np.float64)
         if self.schedule.unit == "epoch":
-            t = self.epoch + within / per_epoch
+            t = self.epoch + within / self.per_epoch
         rates = np.asarray(self.schedule(t), dtype=np.float64)
         if rates.shape != (count,) or not ((rates >= 0) & np.isfinite(rates)).all():
             raise InvalidInput(
@@ -254,7 +267,6 @@ class Descent:
             "batch_size": self.size,
             "noise": repr(likelihood.noise),
             "start": self.way[0].tolist(),
-            "kernel": self.kernel,
         }
         what |= {name: getattr(config, name) for name in ("sampling", "update", "average", "seed")}
         if config.average == "tail":
@@ -267,7 +279,7 @@ class Descent:
         walk = self.walk
         state = SGDState(
             self.epoch, walk.params, walk.total, walk.averaged, dict(self.rng.bit_generator.state),
-            self.log_sigma, np.array(self.way), np.array(self.log_sigmas),
+            self.log_sigma, np.array(self.way), np.array(self.log_sigmas), self.kernel,
         )  # fmt: skip
         save_state(self.config.checkpoint, state, *self._identity())
 
@@ -277,6 +289,12 @@ class Descent:
         found = load_state(self.config.checkpoint, *self._identity(), self.config.epochs)
         if found is None:
             return
+        if self.config.kernel not in ("auto", found.kernel):
+            raise InvalidInput(
+                f"{os.fspath(self.config.checkpoint)!r} is the checkpoint of a descent with "
+                f"kernel={found.kernel!r}, whose rounding is another: take that one"
+            )
+        self.kernel = found.kernel
         self.epoch, self.log_sigma = found.epoch, found.log_sigma
         self.walk = Walk(found.params, found.total, found.averaged)
         self.rng.bit_generator.state = found.rng

@@ -3,8 +3,8 @@
 The gradient of a minibatch is noisy, and a constant learning rate turns that noise into a distance
 from the MLE that more epochs do not shorten, Eq. (13.4). Averages of iterates shorten it,
 Eqs. (13.5) and (13.6). The predictions here need the triangle of the data alone: they take the
-noise of the rows to be as large everywhere, and products of four regressors to be those of normal
-ones.
+noise of the rows to be as large everywhere, their frequencies to be equal, and products of four
+regressors to be those of normal ones.
 """
 
 import math
@@ -40,7 +40,7 @@ def predicted_plateau(
     learning_rate : float
         η.
     batch_size, sampling
-        As of `SGD`; rows in order are taken for reshuffled ones.
+        As of `SGD`; rows in order are taken to lie in a random one.
     average_over : int
         Epochs whose iterates are averaged, after it has come to rest; 0: the last iterate.
 
@@ -48,7 +48,14 @@ def predicted_plateau(
     -------
     float
         Root of the mean square of `Certificate.distance`, to first order in η: Eqs. (13.4),
-        (13.5), (13.6). Infinite where the descent does not come to rest.
+        (13.5), (13.6). Infinite where the descent does not come to rest. For noise with kinks the
+        rows are taken to be drawn with replacement: crossing a kink changes what they add up to.
+
+    Raises
+    ------
+    InvalidInput
+        A rate or a size that no descent has; averages under noise with kinks, which are the
+        minimum of a smoothed loss.
 
     Examples
     --------
@@ -64,8 +71,13 @@ def predicted_plateau(
     rows = likelihood.triangle.n_rows
     if not 1 <= batch_size <= rows:
         raise InvalidInput(f"batch_size must be from 1 to the {rows} rows, not {batch_size!r}")
+    if not likelihood.noise.smooth:
+        if average_over:
+            raise InvalidInput(f"no formula for averages under {likelihood.noise}, which has kinks")
+        sampling = "replacement"
     values = eigenvalues(likelihood) * likelihood.noise.fisher[0]
-    return plateau(values, rows, learning_rate, batch_size, sampling, average_over)
+    counted = math.sqrt(likelihood.n_rows / rows)  # a row of frequency k is worth k
+    return counted * plateau(values, rows, learning_rate, batch_size, sampling, average_over)
 
 
 def plateau(

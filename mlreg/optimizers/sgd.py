@@ -29,7 +29,7 @@ from mlreg.optimizers.solution import (
     finish,
     finish_locally,
 )
-from mlreg.optimizers.stability import Sampling, stable_learning_rate
+from mlreg.optimizers.stability import Sampling, stable_learning_rate, steepest
 from mlreg.scoring import whitened
 from mlreg.subgradient import least_absolute
 
@@ -193,7 +193,8 @@ class SGD:
             overflow = True
             way.pop()
             judged.pop()
-        status = sgd_status.status(self, likelihood, ls, judged, overflow, descent.size)
+        course = sgd_status.squared(ls, judged, overflow)
+        status = sgd_status.status(self, likelihood, course, descent.size)
         found = finish(likelihood, ls, way[-1], way, "epoch", before, status)
         return replace(found, path=descent.path)
 
@@ -202,14 +203,11 @@ class SGD:
         if self.update == "implicit":
             return
         full, random = self.batch_size == "full", self.sampling != "in-order"
-        bound = (
-            stable_learning_rate(
-                likelihood,
-                batch_size=self.batch_size,
-                sampling="replacement" if random else "in-order",
-            )
-            / likelihood.noise.fisher[0]
-        )
+        steep = steepest(likelihood.noise)
+        if not steep:  # kinks: the pull of a row is bounded
+            return
+        known: Sampling = "replacement" if random else "in-order"
+        bound = stable_learning_rate(likelihood, batch_size=self.batch_size, sampling=known) / steep
         rows = likelihood.triangle.n_rows
         size = rows if self.batch_size == "full" else self.batch_size
         largest = sgd_status.outlook(self, likelihood, size, self.epochs).largest
@@ -234,24 +232,19 @@ class SGD:
             overflow = True
             way.pop()
             values.pop()
-        other = "Newton()" if likelihood.noise.smooth else "Exact()"
-        rate = _told(self.learning_rate)
-        why = (
-            f"After {self.epochs} epochs the noise of minibatches of {descent.size} at learning "
-            f"rate {rate} may hold it there: lower it, run more epochs, or take {other}"
-        )
-        if self.batch_size == "full":
-            why = f"Run more than {self.epochs} epochs, raise the learning rate, or take {other}"
-        solution = replace(finish_descent(likelihood, way, values, before, why), path=descent.path)
-        if overflow or values[-1] > values[0]:
-            how = "the steps overflowed" if overflow else "the loss grew"
-            why = f"{how}: learning_rate={rate} is too large for this data"
-            return replace(solution, status=Status("diverged", why))
-        return solution
-
-
-def _told(rate: float | Schedule) -> str:
-    return repr(rate) if not isinstance(rate, (int, float)) else f"{rate:g}"
+        found = replace(finish_descent(likelihood, way, values, before), path=descent.path)
+        far = found.history.distance.tolist()
+        known = np.isfinite([*far, *found.certificate.rounding]).all()
+        if found.status.code not in ("converged", "stopped") or not (known or overflow):
+            return found
+        course = sgd_status.general(likelihood, values, far, overflow)
+        status = sgd_status.status(self, likelihood, course, descent.size)
+        if found.status.ok and status.code != "diverged":
+            status = found.status
+        elif not found.certificate.definite and "no longer" in status.message:
+            told = f"{status.message}; the observed Hessian there is not positive definite"
+            status = replace(status, message=told)
+        return replace(found, status=status, reads=likelihood.reads - before)
 
 
 def _nlls(likelihood: LinearLikelihood, way: list[F64], log_sigmas: list[float]) -> list[float]:
@@ -294,25 +287,30 @@ def profiled(likelihood: LinearLikelihood, params: F64) -> float:
 
 
 def finish_descent(
-    likelihood: LinearLikelihood, way: list[F64], values: list[float], reads: float, why: str
+    likelihood: LinearLikelihood, way: list[F64], values: list[float], reads: float
 ) -> Solution:
     """Certify the end of a way, ``values`` being the NLLs along it, of noise not Gaussian."""
     gamma = profiled(likelihood, way[-1])
-    if likelihood.noise.smooth:
-        history = list(zip(way, values, strict=True))
-        end = np.array([gamma]) if math.isfinite(gamma) else None
-        where = "" if likelihood.noise.log_concave else "a stationary point, reached from one start"
-        found = finish_locally(likelihood, history, end, reads, why=why, where=where)
-        unit = replace(found.history, unit="epoch")
-        return replace(found, history=unit)
-    last = certificate(likelihood, way[-1])
-    mle = least_absolute(likelihood, way[-1])
-    far = [math.nan if mle is None else mle.distance(point) for point in way[:-1]]
-    told = f"{last.distance:.3g} standard errors from the MLE"
-    status = Status("converged", told) if last.converged else Status("stopped", f"{told}. {why}")
-    mean, distance = np.array(values) / likelihood.n_rows, np.array([*far, last.distance])
-    theta, past = np.append(way[-1], gamma), History("epoch", mean, distance, np.array(way))
-    return Solution(theta, likelihood.noise, status, last, past, likelihood.reads - reads)
+    if not likelihood.noise.smooth:
+        judged = certificate(likelihood, way[-1])
+        found = least_absolute(likelihood, way[-1])
+        far = np.array([math.inf if found is None else found.distance(point) for point in way])
+        told = f"{judged.distance:.3g} standard errors from the MLE"
+        status = Status("converged" if judged.converged else "stopped", told)
+        past = History("epoch", np.array(values) / likelihood.n_rows, far, np.array(way))
+        theta = np.append(way[-1], gamma)
+        return Solution(theta, likelihood.noise, status, judged, past, likelihood.reads - reads)
+    history = list(zip(way, values, strict=True))
+    end = np.array([gamma]) if math.isfinite(gamma) else None
+    where = "" if likelihood.noise.log_concave else "a stationary point, reached from one start"
+    solution = finish_locally(likelihood, history, end, reads, where=where)
+    past = replace(solution.history, unit="epoch")
+    space, point = whitened(likelihood), likelihood.memo["end"]
+    if end is not None and point.finite:
+        goal = space.move(point, point.step)[0]
+        apart = [norm(point.R @ (space.scale(before) - goal)) for before in way[:-1]]
+        past = replace(past, distance=np.append(apart, solution.certificate.distance))
+    return replace(solution, history=past)
 
 
 def _is_int(value: object) -> bool:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class SGDState:
         What would have been returned after each epoch.
     log_sigmas : ndarray, shape (epochs + 1,)
         And the log σ there.
+    kernel : "numpy" or "numba"
+        The loop that took the steps.
     """
 
     epoch: int
@@ -48,6 +50,7 @@ class SGDState:
     log_sigma: float
     way: F64
     log_sigmas: F64
+    kernel: Literal["numpy", "numba"]
 
 
 def save_state(
@@ -92,10 +95,17 @@ def load_state(
 
 
 def fingerprint(triangle: Triangle, names: tuple[str, ...]) -> dict[str, Any]:
-    """What tells one data set from another: its names, counts, and the triangle of its rows."""
-    sizes = zip(np.linalg.norm(triangle.R, axis=0), triangle.exponent, strict=True)
+    """What tells one data set from another: its names and counts, and products of its columns.
+
+    Rows in another order are the same data.
+    """
+    lengths = np.linalg.norm(triangle.R, axis=0)
+    sizes = zip(lengths, triangle.exponent, strict=True)
+    unit = triangle.R / np.where(lengths > 0, lengths, 1)
+    mixed = unit @ np.random.default_rng(0).standard_normal((len(lengths), 3))
     return {
         "columns": list(names),
         "rows": int(triangle.n_rows),
         "lengths": [f"{size:.10e} times 2^{exponent}" for size, exponent in sizes],
+        "lengths of three mixtures": [f"{size:.8e}" for size in np.linalg.norm(mixed, axis=0)],
     }

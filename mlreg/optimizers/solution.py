@@ -70,7 +70,8 @@ class History:
     distance : ndarray, shape (steps + 1,)
         Distance from the MLE in standard errors, Eq. (5.1), at the same points; what the
         loss can show of it: Eq. (5.9). For noise that is not Gaussian, the distance from the end
-        of the way, at the scale there, and the certified distance of that end added.
+        of the way, at the scale there, and the certified distance of that end added; in a history
+        of epochs, the distance from where Newton's step from the end of the way leads.
     params : ndarray, shape (steps + 1, p), or None
         The coefficients there, where the optimizer keeps them.
     """

@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 
 from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
+from mlreg.likelihood.noise import Noise
 from mlreg.linalg.triangle import scale_columns
 
-__all__ = ["Sampling", "eigenvalues", "squares_of_longest", "stable_learning_rate"]
+__all__ = [
+    "Sampling",
+    "eigenvalues",
+    "squares_of_longest",
+    "stable_learning_rate",
+    "steepest",
+]
 
 F64 = NDArray[np.float64]
 Sampling = Literal["reshuffle", "replacement", "in-order"]
@@ -81,6 +88,14 @@ def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
             vars(likelihood)["summary"] = likelihood.summarise(watched())
         known = likelihood.memo["longest"] = np.sort(found)
     return known[-count:]
+
+
+def steepest(noise: Noise) -> float:
+    """The largest ψ′: what a row's pull can lose in a step, as a share of what Gaussian noise does.
+
+    Found on a grid; zero for noise with kinks, whose pull is bounded, and which cannot diverge.
+    """
+    return float(np.max(noise.dpsi(np.linspace(-10, 10, 2001)))) if noise.smooth else 0.0
 
 
 def eigenvalues(likelihood: LinearLikelihood) -> F64:

@@ -244,8 +244,8 @@ class _Watched(Descent):
         self.began = time.process_time() if self.began is None else self.began
         super()._begin_epoch()
 
-    def _take(self, block: Block | None, rows: int | None) -> None:
-        super()._take(block, rows)
+    def _take(self, block: Block | None) -> None:
+        super()._take(block)
         walk = self.walk
         point = walk.total / walk.averaged if self.averaging else walk.params
         if np.isfinite(point).all():

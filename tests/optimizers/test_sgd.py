@@ -9,7 +9,7 @@ from scipy import optimize
 import mlreg as ml
 from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.optimizers.descent import Descent
-from mlreg.optimizers.sgd_status import status
+from mlreg.optimizers.sgd_status import squared, status
 from mlreg.verify import laws
 
 too_large = pytest.mark.filterwarnings("ignore:the learning rate .* may be too large")
@@ -270,7 +270,8 @@ def test_epochs_to_go_follow_the_pace_and_a_rise_is_no_descent(textbook):
     sgd = ml.SGD(0.03, epochs=6)
 
     def message(distances):
-        return status(sgd, likelihood, ls, [d * ls.s for d in distances], False, 32).message
+        course = squared(ls, [d * ls.s for d in distances], False)
+        return status(sgd, likelihood, course, 32).message
 
     halving = [800.0 * 0.5**k for k in range(7)]  # 12.5 after six; seven more halvings to 0.1
     assert "at least 7 more epochs" in message(halving)
