@@ -269,7 +269,7 @@ CODE = [
     ("13.5", "optimizers.plateau.plateau"),
     ("13.5", "optimizers.minibatch._explicit_step"),
     ("13.6", "optimizers.plateau.plateau"),
-    ("13.6", "optimizers.plateau._reshuffled"),
+    ("13.6", "optimizers.plateau._each_once"),
     ("13.6", "optimizers.minibatch._explicit_step"),
     ("13.7", "optimizers.minibatch._explicit_step"),
     ("13.8", "certificate.LeastSquares.params"),

@@ -58,7 +58,8 @@ EQUATIONS = {number: page for page in PAGES for number, _ in sections(page.read_
 
 
 def test_there_are_pages_and_equations():
-    assert [number_of(page) for page in PAGES] == [str(k) for k in range(len(PAGES))]
+    numbers = [*range(12), 13]  # 12 is given to inference
+    assert [number_of(page) for page in PAGES] == list(map(str, numbers))
     assert len(PAGES) >= 10
     assert len(EQUATIONS) >= 50
 

@@ -62,7 +62,7 @@ def stable_learning_rate(
 
 
 def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
-    """kw‖x‖² of the longest rows, ascending: by the pass that finds the triangle, or another."""
+    """kw‖x‖² of the longest rows, Eq. (4.5), ascending; by the first pass, or another."""
     known: F64 | None = likelihood.memo.get("longest")
     if known is None or (len(known) < count and len(known) < likelihood.triangle.n_rows):
         found = np.zeros(0)
