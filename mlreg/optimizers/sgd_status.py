@@ -23,6 +23,9 @@ F64 = NDArray[np.float64]
 STEADY, FALLEN = 0.98, 0.75
 """Pace per epoch above which nothing descends, unless all the second half took that share off."""
 
+SAFE = 0.6
+"""Share of the distance that counts as converged at which a plateau is aimed: it is a mean."""
+
 NEARLY = 1.5
 """How far above its plateau a descent counts as arrived there."""
 
@@ -168,7 +171,7 @@ def status(config: "SGD", likelihood: LinearLikelihood, course: Course, size: in
         f"the noise of minibatches of {size} at learning rate {_said(seen.last)} holds it there"
         f"{_heights(config, seen, course)}"
     )
-    return Status("stopped", told + _remedy(config, likelihood, seen))
+    return Status("stopped", told + _remedy(config, likelihood, seen, config.epochs))
 
 
 def _diverged(
@@ -220,7 +223,8 @@ def _to_go(config: "SGD", likelihood: LinearLikelihood, seen: Outlook, course: C
     if seen.plateau > CONVERGED:
         then += (
             f", which the noise of minibatches of {seen.size} does not let it: it will rest at "
-            f"about {seen.plateau:.2g}{_remedy(config, likelihood, seen)}"
+            f"about {seen.plateau:.2g}"
+            f"{_remedy(config, likelihood, seen, config.epochs + max(1, more))}"
         )
     return then
 
@@ -241,10 +245,10 @@ def _heights(config: "SGD", seen: Outlook, course: Course) -> str:
     return told
 
 
-def _remedy(config: "SGD", likelihood: LinearLikelihood, seen: Outlook) -> str:
-    """What would bring the plateau below 0.1 standard errors."""
+def _remedy(config: "SGD", likelihood: LinearLikelihood, seen: Outlook, epochs: int) -> str:
+    """What would bring the plateau, reached after so many epochs, below 0.1 standard errors."""
     found = []
-    smooth, goal = likelihood.noise.smooth, 0.9 * CONVERGED / seen.counted
+    smooth, goal = likelihood.noise.smooth, SAFE * CONVERGED / seen.counted
     sampling = config.sampling if smooth else "replacement"
     rate = rate_for(seen.values, seen.rows, seen.size, sampling, goal)
     height = min(seen.plateau, 1e6) if seen.plateau >= 0 else 1.0
@@ -253,13 +257,14 @@ def _remedy(config: "SGD", likelihood: LinearLikelihood, seen: Outlook) -> str:
     if 0 < rate < seen.last and pace > 1e-6:
         more = math.ceil(math.log(10 * far) / pace)
         found.append(
-            f"go on for {more} epochs at a learning rate of {_said(rate)}, by "
-            f"ml.schedules.Piecewise([{_said(seen.last)}, {_said(rate)}], [{config.epochs}])"
+            f"go on from there for {more} epochs at a learning rate of {_said(rate)}, by "
+            f"ml.schedules.Piecewise([{_said(seen.last)}, {_said(rate)}], [{epochs}])"
         )
     if smooth and config.average != "tail":
         count = epochs_to_average(seen.values, seen.rows, seen.last, seen.size, sampling, goal)
         if count is not None:
-            found.append(f"average the second half of {2 * count} epochs, by average='tail'")
+            total = 2 * max(count, epochs if epochs > config.epochs else 0)
+            found.append(f"average the second half of {total} epochs, by average='tail'")
     solver = "Exact()" if likelihood.exact or not smooth else "Newton()"
     reads = ", which needs one read" if likelihood.exact and config.epochs == 1 else ""
     found.append(f"take {solver}{reads}")

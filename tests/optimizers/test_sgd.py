@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -417,3 +418,19 @@ def test_laplace_is_descended_and_its_distance_is_exact():
     assert fit.log_likelihood == pytest.approx(
         -np.sum(np.abs(r) / fit.sigma + np.log(2 * fit.sigma)), rel=1e-12
     )
+
+
+def test_the_advice_of_the_status_leads_to_the_mle(textbook):
+    """What it says would come within 0.1 does: with the schedule, and with the average."""
+    X, y = textbook
+    told = ml.fit(X, y, optimizer=ml.SGD(0.03)).status.message
+    rates, begin = re.search(r"Piecewise\(\[(.*?)\], \[(\d+)\]\)", told).groups()
+    more = int(re.search(r"go on from there for (\d+) epochs", told)[1])
+    whole = int(re.search(r"average the second half of (\d+) epochs", told)[1])
+    schedule = ml.schedules.Piecewise(list(map(float, rates.split(", "))), [int(begin)])
+    for seed in range(5):
+        for config in (
+            ml.SGD(schedule, epochs=int(begin) + more, seed=seed),
+            ml.SGD(0.03, epochs=whole, average="tail", seed=seed),
+        ):
+            assert ml.fit(X, y, optimizer=config).status.code == "converged"
