@@ -122,3 +122,11 @@ def test_an_interruption_leaves_nothing_behind():
         ml.fit(X, Y, noise=Stops())
     expected = ml.fit(X, Y, noise=ml.Logistic())
     assert (ml.fit(X, Y, noise=Stops()).params == expected.params).all()
+
+
+def test_a_density_as_good_as_a_spike_is_a_status():
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    with pytest.warns(ml.NumericalWarning):
+        fit = ml.fit(X, X[:, 0] + np.arange(30) % 3, noise=ml.Huber(1e-300))
+    assert fit.status.code != "converged"
+    assert np.isnan(fit.std_errors).all()

@@ -185,7 +185,7 @@ def test_a_mode_is_no_maximum_of_the_likelihood(tmp_path):
     assert list(fit.to_frame().columns) == ["estimate", "std_error", "lower", "upper"]
 
 
-@pytest.mark.parametrize("sd", [0.0, -1.0, np.nan, np.inf, "a", True])
+@pytest.mark.parametrize("sd", [0.0, -1.0, np.nan, np.inf, 1e-200, 1e200, "a", True])
 def test_priors_that_are_none(sd):
     if sd is True:
         assert ml.NormalPrior(sd).sd == 1.0

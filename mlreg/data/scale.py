@@ -47,7 +47,7 @@ class ScaleFormula:
         self.table = Table({**table.columns, LEFT: np.zeros(table.n_rows)}, table.n_rows)
         left_over = [name for name in table.columns if name not in set(spoken_for)]
         self.parsed = parse(self.formula, [*left_over, LEFT])
-        self.used = columns_of(self.parsed.terms, list(table.columns), self.formula)
+        self.used = columns_of(self.parsed.terms, list(table.columns), text)
 
     def rows(self, rows: NDArray[np.intp]) -> tuple[FormulaDesign, F64]:
         """The design, and its matrix for some rows, shape (m, q)."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlreg.certificate import require_full_rank
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.products import square, times, whiten
+from mlreg.linalg.products import square, whiten
 from mlreg.linalg.triangle import qr_triangle, scale_columns, solve_upper
 from mlreg.scoring import DEFINITE, HUGE, Point, Whitened, whitened
 
@@ -153,10 +153,14 @@ def outer_products(space: Whitened, point: Point) -> F64:
     A row of frequency k is k rows. One pass over the data; shape (p + q, p + q).
     """
     total = np.zeros((space.p + space.q,) * 2)
-    to = space.S_inverse / space.root_b
-    for rows in space.rows():
+    to, kinks = space.S_inverse / space.root_b, not space.noise.smooth
+    for rows, r, reach in space.residuals(point.beta):
+        if (
+            kinks
+        ):  # a row that is fitted exactly has the gradient zero, not that of a rounding's sign
+            r = np.where(np.abs(r) <= reach, 0.0, r)
         shrink = np.exp(-space.log_sigma(rows, point.gamma))
-        z = np.clip((rows.b - times(rows.A, point.beta)) * shrink, -HUGE, HUGE)
+        z = np.clip(r * shrink, -HUGE, HUGE)
         psi = space.noise.psi(z)
         V = np.ones((len(z), 1)) if rows.Z is None else rows.Z
         by_u = whiten(point.R, rows.A) * (-psi * shrink)[:, None]

@@ -84,16 +84,20 @@ def information(likelihood: LinearLikelihood, theta: F64) -> Information:
     location, _, scale = likelihood.noise.fisher
     triangle, by_scale = plain(likelihood.triangle), likelihood.scale_triangle
     S = math.sqrt(scale) * scale_columns(by_scale.R, by_scale.exponent)
+    nan = np.full((p, p), math.nan)
+    nowhere = Information(triangle, nan, S, likelihood.n_rows, math.nan)
     if not np.isfinite(gamma).all():
-        nan = np.full((p, p), math.nan)
-        return Information(triangle, nan, S, likelihood.n_rows, math.nan)
+        return nowhere
     log_unit = int(triangle.exponent[-1]) * math.log(2)
-    if likelihood.scale_names:
-        spread = likelihood.spread_triangle(gamma)
-        R = scale_columns(spread.R, spread.exponent - triangle.exponent) * math.exp(log_unit)
-    else:
-        R = triangle.R * math.exp(log_unit - gamma[0])
-    R = math.sqrt(location) * R[:p, :p]
+    with np.errstate(over="ignore", invalid="ignore"):  # a σ as good as zero
+        if likelihood.scale_names:
+            spread = likelihood.spread_triangle(gamma)
+            R = scale_columns(spread.R, spread.exponent - triangle.exponent) * np.exp(log_unit)
+        else:
+            R = triangle.R * np.exp(log_unit - gamma[0])
+        R = math.sqrt(location) * R[:p, :p]
+    if not np.isfinite(R).all():
+        return nowhere
     effective = float(p)
     if likelihood.prior is not None:
         unit = np.ldexp(1.0, triangle.exponent[-1] - triangle.exponent[:-1])

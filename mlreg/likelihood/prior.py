@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mlreg.errors import InvalidInput
 from mlreg.likelihood.noise import positive
 
 __all__ = ["NormalPrior"]
@@ -20,7 +21,7 @@ class NormalPrior:
     Raises
     ------
     InvalidInput
-        sd not positive, NaN or infinite.
+        sd not positive, NaN, infinite, or so far from one that its square overflows.
 
     Notes
     -----
@@ -39,3 +40,8 @@ class NormalPrior:
     def __post_init__(self) -> None:
         limits = "0 would fix the coefficients at zero, and infinity is no prior"
         object.__setattr__(self, "sd", positive("the prior's sd", self.sd, limits))
+        if not 1e-150 <= self.sd <= 1e150:
+            raise InvalidInput(
+                f"the prior's sd must be between 1e-150 and 1e150, or its square leaves floating "
+                f"point; it is {self.sd:g}. Take other units for the columns"
+            )

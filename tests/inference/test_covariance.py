@@ -252,6 +252,19 @@ def test_laplace_has_no_hessian():
                 covariance(likelihood, theta, kind)
 
 
+@pytest.mark.parametrize("unit", [1e-100, 0.1, 3.0, 1e100])
+def test_rows_that_laplace_fits_exactly_have_no_gradient_whatever_their_rounding(unit):
+    X, y, _ = problem(9, n=30)
+    fit = ml.fit(X[:, 1:], y, noise=ml.Laplace())
+    r = fit.residuals()
+    r[np.argsort(np.abs(r))[:3]] = 0  # as many as there are coefficients
+    g = np.column_stack([X * np.sign(r)[:, None] / fit.sigma, np.abs(r) / fit.sigma - 1])
+    other = ml.fit(X[:, 1:] * unit, y, noise=ml.Laplace())
+    sizes = np.array([1, unit, unit])
+    found = other.covariance("opg") * sizes[:, None] * sizes
+    same(found, np.linalg.inv(g.T @ g)[:3, :3], 1e-10)
+
+
 def test_what_does_not_exist_is_refused():
     X, y, _ = problem(10)
     likelihood, theta = solved(X, y, ml.StudentT(1))
