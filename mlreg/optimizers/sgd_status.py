@@ -113,7 +113,7 @@ class Course:
 
 
 def squared(ls: LeastSquares, errors: list[float], overflow: bool) -> Course:
-    """The course of a descent on squared loss, ``errors`` being ‖RΔ‖, scaled.
+    """The course of a descent on squared loss, ``errors`` being ‖RΔ‖ of Eq. (5.1), scaled.
 
     Growth may be the noise of minibatches, which has a limit. Divergence goes on, past the length
     of the residuals.
