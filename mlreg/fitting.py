@@ -326,7 +326,7 @@ def _warn(result: Fit, report: RankReport, optimizer: Optimizer) -> None:
     if (lost or isinstance(optimizer, Newton)) and not result.status.ok:
         warnings.warn(result.status.message, NumericalWarning, stacklevel=3)
     rounding = result.certificate.rounding
-    known = result.status.code not in ("perfect-fit", "unbounded")
+    known = result.status.code not in ("perfect-fit", "unbounded", "diverged")
     if known and rounding.max(initial=0.0) > LOUD:
         worst = int(np.argmax(rounding))
         warnings.warn(

@@ -84,6 +84,8 @@ def plateau(
     values: F64, rows: int, rate: float, size: int, sampling: Sampling, average_over: int = 0
 ) -> float:
     """`predicted_plateau` for a Hessian of the mean loss with these eigenvalues."""
+    if rate * float(values.max()) < 1e-100:  # it does not move
+        return 0.0
     with np.errstate(all="ignore"):
         # Eq. (13.4): of rows drawn anew; also what the slopes' own noise adds to that of the rows
         share = rate / size * values / (2 - rate * values * (1 + 1 / size))
@@ -94,7 +96,7 @@ def plateau(
         if sampling == "replacement":
             each = share / (1 - K)
             if average_over:
-                each = each * _averaged(1 - rate * values, steps * average_over)
+                each = each * _averaged(rate * values, steps * average_over)
             return math.sqrt(rows * float(each.sum()))
         fixed = sampling == "in-order"
         own = rows / size * float(_each_once(rate * values, steps, average_over, fixed).sum())
@@ -104,10 +106,12 @@ def plateau(
         return math.sqrt(own + (len(values) + 1) * K / (1 - K) / (1 if fixed else average_over))
 
 
-def _averaged(q: F64, count: float) -> F64:
-    """Variance of the mean of so many steps of x ← qx + noise, over that of one, Eq. (13.5)."""
+def _averaged(pace: F64, count: float) -> F64:
+    """Variance of the mean of so many steps x ← (1 − pace)x + noise, over one's, Eq. (13.5)."""
     n = max(1.0, count)
-    return np.asarray((1 + 2 * (q / (1 - q)) * (1 - (1 - q**n) / (n * (1 - q)))) / n)
+    forgot = _forgot(pace, n)
+    sums = np.where(n * pace < 1e-6, (n - 1) / 2, (1 - pace) / pace * (1 - forgot / (n * pace)))
+    return np.asarray((1 + 2 * sums) / n)
 
 
 def _each_once(pace: F64, steps: float, average_over: int, fixed: bool) -> F64:
@@ -119,7 +123,7 @@ def _each_once(pace: F64, steps: float, average_over: int, fixed: bool) -> F64:
     """
     T = max(2, round(steps))
     q = 1 - pace
-    forgot = np.where(pace < 1, -np.expm1(T * np.log1p(-pace)), 1 - q**T)  # 1 − qᵀ, to all digits
+    forgot = _forgot(pace, T)
     whole, varied = 1 - forgot, _varied(pace, T, forgot)
     if fixed:  # the mean of a cycle has equal weights
         return np.zeros_like(pace) if average_over else (pace / forgot) ** 2 * varied
@@ -131,9 +135,20 @@ def _each_once(pace: F64, steps: float, average_over: int, fixed: bool) -> F64:
     own = start**2 * last + after**2 * varied
     next_start = start * whole * last - after * varied
     k = average_over
-    lags = np.arange(1, k)
-    later = start * np.sum((k - lags) * whole[:, None] ** (lags - 1), axis=1) * next_start
+    later = start * _pairs(forgot, k) * next_start
     return np.asarray(pace**2 * (k * own + 2 * later) / k**2)
+
+
+def _pairs(g: F64, k: int) -> F64:
+    """Σ (k − l)(1 − g)^(l − 1) over the lags l from 1 to k − 1."""
+    fell = _forgot(g, k)
+    first = k * (k - 1) / 2 * (1 - (k - 2) * g / 3)  # terms of its series, where the rest cancels
+    return np.asarray(np.where(k * g < 1e-3, first, (k * g - fell) / g**2))
+
+
+def _forgot(g: F64, count: float) -> F64:
+    """1 − (1 − g)ᵏ, to all digits where g is small."""
+    return np.asarray(np.where(g < 1, -np.expm1(count * np.log1p(-g)), 1 - (1 - g) ** count))
 
 
 def _varied(pace: F64, T: int, forgot: F64) -> F64:

@@ -211,7 +211,7 @@ class SGD:
         rows = likelihood.triangle.n_rows
         size = rows if self.batch_size == "full" else self.batch_size
         largest = sgd_status.outlook(self, likelihood, size, self.epochs).largest
-        if largest <= bound:
+        if not bound < largest < math.inf:  # what is no rate is refused where it is used
             return
         how = "(4.4)" if full else "(4.6), in mean square" if random else "(4.5)"
         limit = f"up to {bound:.3g} it cannot diverge, by Eq. {how}. Lower it, or standardise"
