@@ -149,40 +149,37 @@ def test_height_of_the_plateau(name, size, sampling):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
-@pytest.mark.parametrize("sampling", ["replacement", "reshuffle", "in-order"])
-@pytest.mark.parametrize("size", [1, 32])
-@pytest.mark.parametrize("name", designs(10))
-def test_plateaus_and_averages_of_many_runs(name, size, sampling, share):
-    """Of independent runs, in other orders of the rows: last iterates, and averages of four epochs.
+@pytest.mark.filterwarnings("ignore:the learning rate .* may be too large")  # by long rows
+@pytest.mark.parametrize("rate", [0.003, 0.03, 0.1])
+@pytest.mark.parametrize("sampling", ["replacement", "reshuffle"])
+@pytest.mark.parametrize("size", [1, 8, 32])
+@pytest.mark.parametrize("condition", [1, 30])
+def test_plateaus_and_averages_of_many_runs(condition, size, sampling, rate):
+    """Root mean squares over 12 data sets of 2000 rows and nine columns, and their predictions.
 
-    Of averages the formula may be 40 % off in the square, and in one order, whose slopes have not
-    had the time to forget, up to four times too high.
+    Last iterates of twelve epochs each: their error is some 3 to 6 %, and 25 % would be noticed.
+    Averages of twelve epochs, one of each data set: χ² of 108 degrees of freedom, off by 7 %. To first order in η the formula of reshuffled averages is up to a quarter too high.
     """
-    likelihood, rate, skip = setting(name, size, share)
-    X, y, start = likelihood.source._X, likelihood.source._y, least_squares(likelihood).params
-    last, mean = [], []
-    for seed in range(60):
-        order = np.random.default_rng(seed).permutation(len(y))
-        same = ml.LinearLikelihood(X[order], y[order])
-        sgd = ml.SGD(rate, batch_size=size, sampling=sampling, epochs=min(skip, 60), seed=seed)
-        descent = Descent(sgd, same, start)
-        descent.run()
-        ls = least_squares(same)
-        last.append((norm(ls.contrast(descent.way[-1])) / ls.s) ** 2)
-        more = ml.SGD(
-            rate, batch_size=size, sampling=sampling, epochs=4, average="all", seed=99 + seed
-        )
-        mean.append(at_rest(same, more, descent.way[-1], 4)[0])
-    predicted = ml.predicted_plateau(likelihood, rate, batch_size=size, sampling=sampling)
-    assert agrees(last, predicted**2, off=0.15, power=0.8)
-    averaged = ml.predicted_plateau(
-        likelihood, rate, batch_size=size, sampling=sampling, average_over=4
-    )
-    if sampling == "in-order":
-        assert averaged**2 / 5 <= np.mean(mean) <= 1.6 * averaged**2
-    else:
-        assert agrees(mean, averaged**2, off=0.4, power=0.8)
+    last, mean, heights, averages = [], [], [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        Q = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+        X = rng.standard_normal((2000, 8)) @ (Q * np.geomspace(1, condition**-0.5, 8)) @ Q.T
+        X = np.column_stack([np.ones(2000), X])
+        likelihood = ml.LinearLikelihood(X, X.sum(axis=1) + rng.standard_normal(2000))
+        best = least_squares(likelihood).params
+        for average, found in (("none", last), ("tail", mean)):
+            sgd = ml.SGD(
+                rate, batch_size=size, epochs=24, sampling=sampling, average=average, seed=seed,
+                kernel="numba",
+            )  # fmt: skip
+            distance = sgd.minimize(likelihood, best).history.distance
+            found.append(np.mean(distance[12:] ** 2) if average == "none" else distance[-1] ** 2)
+        known = {"batch_size": size, "sampling": sampling}
+        heights.append(ml.predicted_plateau(likelihood, rate, **known) ** 2)
+        averages.append(ml.predicted_plateau(likelihood, rate, average_over=12, **known) ** 2)
+    assert 0.8 <= np.sqrt(np.mean(last) / np.mean(heights)) <= 1.2
+    assert 0.7 <= np.sqrt(np.mean(mean) / np.mean(averages)) <= 1.25
 
 
 # Law 5: distance of the average from this sample's MLE
