@@ -158,7 +158,8 @@ def test_plateaus_and_averages_of_many_runs(condition, size, sampling, rate):
     """Root mean squares over 12 data sets of 2000 rows and nine columns, and their predictions.
 
     Last iterates of twelve epochs each: their error is some 3 to 6 %, and 25 % would be noticed.
-    Averages of twelve epochs, one of each data set: χ² of 108 degrees of freedom, off by 7 %. To first order in η the formula of reshuffled averages is up to a quarter too high.
+    Averages of twelve epochs, one of each data set: χ² of 108 degrees of freedom, off by 7 %. To
+    first order in η the formula of reshuffled averages is up to a quarter too high.
     """
     last, mean, heights, averages = [], [], [], []
     for seed in range(12):
