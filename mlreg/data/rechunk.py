@@ -1,15 +1,15 @@
 """Blocks of other sizes and in another order, in the memory of a few of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from tempfile import TemporaryFile, gettempdir
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import Block
+from mlreg.likelihood.blocks import Block, joined
 
 __all__ = ["coalesce", "rechunk", "shuffle"]
 
@@ -34,16 +34,25 @@ def coalesce(blocks: Iterable[Block], least: int) -> Iterator[Block]:
             held.append(block)
             n += len(block.y)
         if n >= least:
-            yield _join(held)
+            yield joined(held)
             held, n = [], 0
     if held:
-        yield _join(held)
+        yield joined(held)
 
 
 def rechunk(blocks: Iterable[Block], size: int) -> Iterator[Block]:
     """The same rows, ``size`` at a time; the last block may be short."""
-    for joined in _gathered(blocks, lambda block: size):
-        yield from (_take(joined, slice(i, i + size)) for i in range(0, len(joined.y), size))
+    held: list[Block] = []
+    n = 0
+    for block in blocks:
+        held.append(block)
+        n += len(block.y)
+        if n >= size:
+            together, whole = joined(held), n - n % size
+            yield from (_rows(together, i, i + size) for i in range(0, whole, size))
+            held, n = [_rows(together, whole, n)], n - whole
+    if n:
+        yield joined(held)
 
 
 def shuffle(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Block]:
@@ -71,7 +80,8 @@ def shuffle(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Block
             yield from _shuffle_by_files(everything, rng)
             return
     if held:
-        yield _take(_join(held), rng.permutation(n))
+        order = rng.permutation(n)
+        yield joined(held).each(lambda a: a[order])
 
 
 def _shuffle_by_files(blocks: Iterable[Block], rng: np.random.Generator) -> Iterator[Block]:
@@ -117,34 +127,5 @@ def _read_back(file: IO[bytes], width: int, fields: Sequence[bool]) -> Iterator[
         yield Block(rows[:, :p], *(next(columns) if there else None for there in fields[1:]))
 
 
-def _gathered(blocks: Iterable[Block], enough: Any) -> Iterator[Block]:
-    """Blocks put together until they have a multiple of ``enough`` rows; at last the rest."""
-    held: list[Block] = []
-    n = 0
-    for block in blocks:
-        held.append(block)
-        n += len(block.y)
-        unit = max(enough(block), 1)
-        if n >= unit:
-            joined = _join(held)
-            whole = n - n % unit
-            yield _take(joined, slice(0, whole))
-            held, n = [_take(joined, slice(whole, None))], n - whole
-    if n:
-        yield _join(held)
-
-
-def _join(blocks: Sequence[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    return _map(lambda *arrays: np.concatenate(arrays), *blocks)
-
-
-def _take(block: Block, rows: Any) -> Block:
-    return _map(lambda array: array[rows], block)
-
-
-def _map(make: Callable[..., Any], *blocks: Block) -> Block:
-    """Do the same to each array of some blocks."""
-    arrays = [[getattr(b, name) for b in blocks] for name in FIELDS]
-    return Block(*(None if some[0] is None else make(*some) for some in arrays))
+def _rows(block: Block, start: int, stop: int) -> Block:
+    return block.each(lambda a: a[start:stop])

@@ -7,7 +7,7 @@ more memory than a few of them.
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -26,6 +26,7 @@ __all__ = [
     "PickedBlock",
     "PiecedBlock",
     "Source",
+    "joined",
     "namespace",
     "surely_finite",
     "to_numpy",
@@ -124,6 +125,20 @@ class Block:
     frequency: Array | None = None
     precision: Array | None = None
     Z: Array | None = None
+
+    def each(self, make: Callable[[Array], Array]) -> "Block":
+        """A block of what ``make`` makes of each array that there is."""
+        arrays = (self.X, self.y, self.frequency, self.precision, self.Z)
+        return Block(*(None if a is None else make(a) for a in arrays))
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """The rows of all blocks, of NumPy arrays, in one; none are copied where it is one already."""
+    if len(blocks) == 1:
+        return blocks[0]
+    fields = ("X", "y", "frequency", "precision", "Z")
+    arrays = [[getattr(block, name) for block in blocks] for name in fields]
+    return Block(*(None if some[0] is None else np.concatenate(some) for some in arrays))
 
 
 class PiecedBlock(Block):

@@ -1,8 +1,7 @@
 """One pass of preconditioned minibatches, its average, and the correction by its end points."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,18 +114,11 @@ class Descent:
 
 def on_host(block: Block) -> Block:
     """The block, of NumPy arrays."""
-    if isinstance(block.y, np.ndarray):
-        return block
-    return _map(block, to_numpy)
+    return block if isinstance(block.y, np.ndarray) else block.each(to_numpy)
 
 
 def _rows(block: Block, rows: slice) -> Block:
-    return block if rows == slice(0, len(block.y)) else _map(block, lambda a: a[rows])
-
-
-def _map(block: Block, make: Callable[[Any], Any]) -> Block:
-    arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
-    return Block(*(None if a is None else make(a) for a in arrays))
+    return block if rows == slice(0, len(block.y)) else block.each(lambda a: a[rows])
 
 
 def _spread(block: Block, gamma: F64) -> Block:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import Block, PickedBlock, to_numpy
+from mlreg.likelihood.blocks import Block, PickedBlock
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.compiled import available, known
 from mlreg.optimizers.minibatch import Step, Walk, descend
 from mlreg.optimizers.path import POINTS, Path
 from mlreg.optimizers.sgd_state import SGDState, fingerprint, load_state, save_state
-from mlreg.optimizers.start import of_rows
+from mlreg.optimizers.start import SAMPLE, drawn
 
 if TYPE_CHECKING:  # a configuration calls this module
     from mlreg.optimizers.sgd import SGD
@@ -29,9 +29,6 @@ CHUNK = 2**20
 
 LONG = 50_000
 """Minibatches from which on a compiled loop is worth its start."""
-
-SAMPLE = 5000
-"""Rows by which σ is profiled between epochs, for noise that is not Gaussian."""
 
 
 class Descent:
@@ -241,16 +238,8 @@ class Descent:
 
     def _few(self, rows: int) -> LinearLikelihood:
         """Some rows drawn at random, or all where they are few, to profile σ with; one pass."""
-        rng = np.random.default_rng(0)
-        share = min(1.0, max(SAMPLE, 100 * self.likelihood.n_params) / rows)
-        parts: list[list[Any]] = []
-        for block in self.likelihood.blocks():
-            m = len(block.y)
-            picked = np.sort(rng.choice(m, math.ceil(m * share), replace=False))
-            arrays = (block.X, block.y, block.frequency, block.precision)
-            parts.append([None if a is None else to_numpy(a)[picked] for a in arrays])
-        whole = [None if p[0] is None else np.concatenate(p) for p in zip(*parts, strict=True)]
-        return of_rows(self.likelihood, Block(*whole))
+        size = min(rows, max(SAMPLE, 100 * self.likelihood.n_params))
+        return drawn(self.likelihood, size, rows)
 
     def _profiled(self, few: LinearLikelihood) -> float:
         from mlreg.optimizers.sgd import profiled

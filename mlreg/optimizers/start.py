@@ -2,15 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
+from mlreg.likelihood.blocks import ArraySource, Block, joined, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.triangle import plain, scale_columns, solve_upper
 
-__all__ = ["Start", "of_rows", "sample", "stands_for"]
+__all__ = ["SAMPLE", "Start", "drawn", "of_rows", "sample", "stands_for"]
 
 F64 = NDArray[np.float64]
 
@@ -47,15 +49,22 @@ def sample(likelihood: LinearLikelihood) -> LinearLikelihood | None:
     rows = likelihood.triangle.n_rows
     if rows < 4 * size:
         return None
-    rng = np.random.default_rng(0)
-    parts: list[tuple[F64, ...]] = []
+    return drawn(likelihood, size, rows)
+
+
+def drawn(likelihood: LinearLikelihood, size: int, rows: int) -> LinearLikelihood:
+    """The same model of about ``size`` of the rows, drawn at random from each block; one pass."""
+    rng, parts = np.random.default_rng(0), []
     for block in likelihood.blocks():
         m = block.y.shape[0]
-        picked = np.sort(rng.choice(m, math.ceil(m * size / rows), replace=False))
-        arrays = (block.X, block.y, block.frequency, block.precision, block.Z)
-        parts.append(tuple(np.empty(0) if a is None else to_numpy(a)[picked] for a in arrays))
-    X, y, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return of_rows(likelihood, Block(X, y, *(a if a.size else None for a in rest)))
+        some = rng.choice(m, math.ceil(m * size / rows), replace=False)
+        parts.append(block.each(partial(_picked, rows=np.sort(some))))
+    return of_rows(likelihood, joined(parts))
+
+
+def _picked(array: Any, rows: NDArray[np.int64]) -> F64:
+    picked: F64 = to_numpy(array)[rows]
+    return picked
 
 
 def stands_for(few: LinearLikelihood, likelihood: LinearLikelihood) -> bool:
