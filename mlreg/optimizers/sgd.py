@@ -202,18 +202,24 @@ class SGD:
         """Before the first step: whether the learning rate may be too large."""
         if self.update == "implicit":
             return
-        full, random = self.batch_size == "full", self.sampling != "in-order"
         steep = steepest(likelihood.noise)
         if not steep:  # kinks: the pull of a row is bounded
             return
-        known: Sampling = "replacement" if random else "in-order"
-        bound = stable_learning_rate(likelihood, batch_size=self.batch_size, sampling=known) / steep
+        # Reshuffled rows are safe by the bound for any order, too: the larger, if one row is long.
+        known: tuple[Sampling, ...] = ("replacement", "in-order")
+        by = {
+            stable_learning_rate(likelihood, batch_size=self.batch_size, sampling=kind): kind
+            for kind in known
+            if self.sampling in ("reshuffle", kind)
+        }
+        bound = max(by) / steep
         rows = likelihood.triangle.n_rows
         size = rows if self.batch_size == "full" else self.batch_size
         largest = sgd_status.outlook(self, likelihood, size, self.epochs).largest
         if not bound < largest < math.inf:  # what is no rate is refused where it is used
             return
-        how = "(4.4)" if full else "(4.6), in mean square" if random else "(4.5)"
+        how = "(4.5)" if by[max(by)] == "in-order" else "(4.6), in mean square"
+        how = "(4.4)" if self.batch_size == "full" else how
         limit = f"up to {bound:.3g} it cannot diverge, by Eq. {how}. Lower it, or standardise"
         if not bound > 0:
             limit = "none is safe in these units. Rescale"

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mlreg as ml
 from mlreg.likelihood.blocks import ArraySource, Block
@@ -293,8 +295,8 @@ def test_the_textbooks_rate_on_standardised_columns_is_not_warned_of(p):
 def test_a_rate_that_cannot_be_sure_is_warned_of_before_the_first_step(noise, sampling, size):
     X, y = problem(noise)
     likelihood = ml.LinearLikelihood(X, y, noise=noise)
-    known = "in-order" if sampling == "in-order" else "replacement"
-    bound = ml.stable_learning_rate(likelihood, batch_size=size, sampling=known)
+    known = ["replacement", "in-order"] if sampling == "reshuffle" else [sampling]
+    bound = max(ml.stable_learning_rate(likelihood, batch_size=size, sampling=s) for s in known)
     bound /= steepest(noise)
     assert likelihood.reads == 1  # the triangle and the longest rows together
     sgd = ml.SGD(1.01 * bound, batch_size=size, sampling=sampling, epochs=1)
@@ -306,6 +308,19 @@ def test_a_rate_that_cannot_be_sure_is_warned_of_before_the_first_step(noise, sa
     replace(sgd, learning_rate=0.99 * bound).minimize(likelihood)
     if size != "full" and isinstance(noise, ml.Gaussian):
         replace(sgd, update="implicit").minimize(likelihood)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 8, "full"]), st.booleans())
+def test_the_rate_that_is_said_to_be_stable_is_never_warned_of(seed, size, weighted):
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(8, 30)), int(rng.integers(1, 5))
+    X = rng.standard_normal((n, p)) * np.exp(rng.standard_normal((n, 1)) * rng.integers(0, 3))
+    frequency = rng.integers(1, 9, n) * 1.0 if weighted else None
+    source = ArraySource(X, X @ np.ones(p) + rng.standard_normal(n), frequency=frequency)
+    likelihood = ml.LinearLikelihood.from_source(source)
+    for sampling in ("reshuffle", "replacement", "in-order"):
+        bound = ml.stable_learning_rate(likelihood, batch_size=size, sampling=sampling)
+        ml.SGD(bound, batch_size=size, sampling=sampling, epochs=1).minimize(likelihood)
 
 
 # Hostile inputs

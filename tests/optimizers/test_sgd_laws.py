@@ -6,6 +6,8 @@ within five of its own standard errors of the law, and fails a law that is right
 """
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from mlreg.likelihood.blocks import Block
 from mlreg.linalg.triangle import norm
 from mlreg.optimizers.descent import Descent
 from mlreg.optimizers.minibatch import Step, Walk, descend
-from mlreg.optimizers.plateau import plateau
+from mlreg.optimizers.plateau import epochs_to_average, plateau, rate_for
 
 
 def agrees(sample, law, off=0.0, power=0.1):
@@ -206,6 +208,56 @@ def test_averages_need_a_hundred_passes_with_replacement_and_few_without():
         assert agrees(squares, predicted**2, off=0.3, power=0.6)
     assert 0.6 < far["replacement"] < 1.4  # the law's 1, within five standard errors of 1/√120
     assert far["reshuffle"] < 0.1
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "reshuffle"])
+def test_plateaus_scale_as_the_formulas_say(sampling):
+    values, rows = np.array([2.0, 1.0, 0.5]), 100_000
+
+    def height(**kwargs):
+        given = {"rate": 1e-4, "size": 8, "sampling": sampling, "average_over": 0} | kwargs
+        return plateau(values, rows, **given)
+
+    # to first order d² = n η tr H/(2B), which ηλ/2 is neglected against; and reshuffled, if a pass
+    # forgets its start, 2/(ηλT)
+    lead = math.sqrt(rows * 0.01 * values.sum() / 16)
+    assert abs(height(rate=0.01) / lead - 1) < (0.01 if sampling == "replacement" else 0.03)
+    units = plateau(values * 2.0**40, rows, 1e-4 * 2.0**-40, 8, sampling)
+    assert units == height()  # powers of two change no digit
+    heights = [height(average_over=k) for k in (4, 16, 64, 256)]
+    assert all(b < 0.6 * a for a, b in pairwise(heights))  # at least as 1/√k, by factors of four
+    assert height(rate=2.0) == math.inf
+    rate = rate_for(values, rows, 8, sampling, 0.09)
+    assert height(rate=rate) <= 0.09 < height(rate=rate * (1 + 1e-9))
+    count = epochs_to_average(values, rows, 1e-3, 8, sampling, 0.2)
+    assert count is not None
+    assert height(rate=1e-3, average_over=count) <= 0.2
+    assert count == 1 or height(rate=1e-3, average_over=count - 1) > 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("size", [1, 32])
+@pytest.mark.parametrize("name", designs(10))
+def test_plateaus_of_rows_in_one_order(name, size, share):
+    """Last iterates, and averages of whole epochs, of sixty random orders.
+
+    The formula of the average is one for slopes that have forgotten the errors before them: where
+    they have not, its square is up to ten times lower.
+    """
+    likelihood, rate, skip = setting(name, size, share)
+    (block,), start = likelihood.blocks(10**6), least_squares(likelihood).params
+    last, mean = [], []
+    for seed in range(60):
+        order = np.random.default_rng(seed).permutation(len(block.y))
+        same = ml.LinearLikelihood(block.X[order], block.y[order])
+        sgd = ml.SGD(rate, batch_size=size, sampling="in-order", epochs=2 * min(skip, 60))
+        last.append(at_rest(same, sgd, start, -1)[0])
+        mean.append(at_rest(same, replace(sgd, average="tail"), start, -1)[0])
+    known = {"batch_size": size, "sampling": "in-order"}
+    assert agrees(last, ml.predicted_plateau(likelihood, rate, **known) ** 2, off=0.15, power=0.9)
+    averaged = ml.predicted_plateau(likelihood, rate, average_over=4, **known) ** 2
+    assert averaged / 10 <= np.mean(mean) <= 1.6 * averaged
 
 
 def test_predictions_take_no_memory_for_steps():
