@@ -326,3 +326,22 @@ def test_a_row_of_nothing_but_zeros_is_fitted_exactly():
     with pytest.warns(ml.NumericalWarning, match="no maximum"):
         fit = ml.fit(x, y, intercept=False, noise=ml.Logistic(), scale="~ x1")
     assert fit.status.code == "unbounded"
+
+
+def test_the_scale_of_new_rows_is_theirs():
+    X, y, Z, _ = problem(12)
+    fit = ml.fit(X, y, scale=Z)
+    rows = pd.DataFrame(X[:3], columns=["x1", "x2"])
+    calls = (
+        lambda scale: fit.predict(rows, "prediction", scale=scale),
+        lambda scale: fit.predict(rows, scale=scale),
+        lambda scale: fit.predict_scale(rows, scale=scale),
+    )
+    for call in calls:
+        for other in ([1.0], [1.0, 2.0, 3.0, 4.0]):
+            with pytest.raises(ml.InvalidInput, match=f"{len(other)} rows for 3 new rows"):
+                call(other)
+        with pytest.raises(ml.InvalidInput, match="labelled differently"):
+            call(pd.Series([1.0, 2.0, 3.0], index=[2, 1, 0]))
+    with pytest.raises(ml.InvalidInput, match="one sigma for all rows"):
+        ml.fit(X, y).predict(rows, "prediction", scale=[1.0, 2.0, 3.0])

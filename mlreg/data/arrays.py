@@ -10,7 +10,7 @@ from mlreg.data.columns import as_number
 from mlreg.data.table import Table, as_table, is_frame, raw_array, read_column
 from mlreg.errors import InvalidInput, InvalidType
 
-__all__ = ["as_matrix", "as_vector"]
+__all__ = ["as_matrix", "as_vector", "check_labels"]
 
 Array = NDArray[Any]
 
@@ -138,3 +138,32 @@ def is_series(values: Any) -> bool:
         or (hasattr(values, "to_numpy") and hasattr(values, "dtype"))
         or hasattr(values, "__arrow_c_array__")
     )
+
+
+def check_labels(what: str, X: Any, others: Mapping[str, Any]) -> None:
+    """Raise where pandas objects side by side label their rows differently.
+
+    Parameters
+    ----------
+    what : str
+        How messages call X.
+    X : object
+        Of any kind.
+    others : mapping
+        What has the same rows, by its name; the first that has labels stands for an X without.
+    """
+    index: Any = getattr(X, "index", None)
+    for name, other in others.items():
+        labels: Any = getattr(other, "index", None)
+        if not hasattr(labels, "equals"):
+            continue
+        if not hasattr(index, "equals"):
+            what, index = name, labels
+        elif len(index) == len(labels) and not index.equals(labels):
+            row = int(np.argmax(np.asarray(index) != np.asarray(labels)))
+            raise InvalidInput(
+                f"the rows of {what} and of {name} are labelled differently, first "
+                f"{index[row]!r} and {labels[row]!r} at row {row}: align them, as by "
+                f"{name}.loc[{what if what.isidentifier() else 'X'}.index], or take rows as they "
+                f"come, by {name}.to_numpy()"
+            )

@@ -137,6 +137,11 @@ def columns_of(terms: Any, available: Sequence[str], formula: str) -> list[str]:
     used: set[str] = set()
     for expression, is_code in _expressions(terms):
         values, functions = _names(expression, formula) if is_code else ({expression}, set())
+        for name in sorted(functions & set(available)):
+            raise InvalidInput(
+                f"formula {formula!r} calls {name}(), and a column is named {name!r} too, which "
+                "hides the function: rename the column"
+            )
         for name in sorted(functions - set(TRANSFORMS)):
             known = ", ".join(sorted(TRANSFORMS))
             raise InvalidInput(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.arrays import as_matrix
+from mlreg.data.arrays import as_matrix, check_labels
 from mlreg.data.design import ArrayDesign, Design
 from mlreg.data.formula import FormulaDesign, fit_formula
 from mlreg.data.names import columns_of, parse, require_formulaic
@@ -99,4 +99,9 @@ def scale_rows(design: Design, X_new: Any, scale: Any = None) -> F64 | None:
             f"sigma depends on {', '.join(of_scale.names[1:])}, which the fit was given as an "
             "array: give their values for the new rows, scale=..."
         )
-    return of_scale.matrix(scale)
+    check_labels("the new data", X_new, {"scale": scale})
+    Z = of_scale.matrix(scale)
+    n = len(design.matrix(X_new))
+    if len(Z) != n:
+        raise InvalidInput(f"scale has {len(Z)} rows for {n} new rows: give one for each row")
+    return Z

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.arrays import Array, as_matrix, as_vector, response_name
+from mlreg.data.arrays import Array, as_matrix, as_vector, check_labels, response_name
 from mlreg.data.columns import as_number
 from mlreg.data.design import ArrayDesign
 from mlreg.data.evaluate import refuse_nonfinite
@@ -19,7 +19,7 @@ from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
 from mlreg.likelihood.transform import Transform
 
-__all__ = ["build_source", "build_source_from_formula", "check_labels"]
+__all__ = ["build_source", "build_source_from_formula"]
 
 MISSING = ("raise", "drop")
 
@@ -176,7 +176,7 @@ def build_source_from_formula(
     require_formulaic()
     table = as_table(data)
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-    check_labels("the data", data, weights)
+    check_labels("the data", data, {**weights, "scale": scale})
     frequency = _weights(_named(frequency_weights, table), "frequency", table.n_rows)
     precision = _weights(_named(precision_weights, table), "precision", table.n_rows)
     spoken_for = {w for w in (frequency_weights, precision_weights) if isinstance(w, str)}
@@ -195,7 +195,6 @@ def build_source_from_formula(
         scale_formula = ScaleFormula(scale, table, {*spoken_for, *response})
         used += [name for name in scale_formula.used if name not in used]
     elif scale is not None:
-        check_labels("the data", data, {"scale": scale})
         scale_design, Z = given_scale(scale, table.n_rows)
     keep = np.ones(table.n_rows, dtype=bool)
     for w in (frequency, precision):
@@ -257,22 +256,6 @@ def _check_missing(missing: str) -> None:
         raise InvalidInput(
             f"missing must be one of {', '.join(map(repr, MISSING))}; it is {missing!r}"
         )
-
-
-def check_labels(what: str, X: Any, others: dict[str, Any]) -> None:
-    """Raise where pandas objects side by side label their rows differently."""
-    index: Any = getattr(X, "index", None)
-    for name, other in others.items():
-        labels: Any = getattr(other, "index", None)
-        if not (hasattr(index, "equals") and hasattr(labels, "equals")):
-            continue
-        if len(index) == len(labels) and not index.equals(labels):
-            row = int(np.argmax(np.asarray(index) != np.asarray(labels)))
-            raise InvalidInput(
-                f"the rows of {what} and of {name} are labelled differently, first "
-                f"{index[row]!r} and {labels[row]!r} at row {row}: align them, as by "
-                f"{name}.loc[X.index], or take rows as they come, by {name}.to_numpy()"
-            )
 
 
 def _named(weights: Any, table: Table) -> Any:

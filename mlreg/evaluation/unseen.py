@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.data.arrays import as_vector
-from mlreg.data.sources import check_labels
+from mlreg.data.arrays import check_labels
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.evaluation.measures import NAMES, Measures, frame, measures, score, table_of

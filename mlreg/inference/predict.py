@@ -48,11 +48,14 @@ def predict(
     _check_dependence(fit, rows)
     kept = rows[:, list(fit.rank_report.kept)]
     mean = centre = kept @ fit.solution.theta[: fit.rank]
+    of_scale = (transform is not None and of == "mean") or (
+        interval == "prediction" and not fit.exact
+    )
+    if of_scale or scale is not None:
+        sigma = predict_scale(fit, X_new, scale)
     if transform is not None:
         centre = np.asarray(
-            transform.mean(mean, predict_scale(fit, X_new, scale), fit.noise)
-            if of == "mean"
-            else transform.inverse(mean)
+            transform.mean(mean, sigma, fit.noise) if of == "mean" else transform.inverse(mean)
         )
     if interval is None:
         return centre
@@ -62,8 +65,7 @@ def predict(
         error = np.hypot(error, _residual_error(fit) / root_precision)
     half = error * quantile
     if interval == "prediction" and not fit.exact:
-        sigma = predict_scale(fit, X_new, scale) / root_precision
-        half = new_observation(fit.noise, level, error, sigma)
+        half = new_observation(fit.noise, level, error, sigma / root_precision)
     lower, upper = mean - half, mean + half
     if transform is not None:
         lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))

@@ -290,6 +290,12 @@ def test_formulas_refused(formula, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_column_that_hides_a_function_is_named():
+    with pytest.raises(InvalidInput, match="'C' too, which hides the function: rename the column"):
+        build("y ~ C(g)", {**DATA, "C": DATA["x"]})
+    assert build("y ~ C", {**DATA, "C": DATA["x"]})[1].names == ("Intercept", "C")
+
+
 def test_a_formula_is_text():
     with pytest.raises(InvalidType, match="not of type int"):
         build(3, DATA)

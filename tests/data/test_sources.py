@@ -252,6 +252,8 @@ def test_rows_that_pandas_labels_differently_are_not_paired_by_position():
         build_source(frame[["x"]], frame["y"], precision_weights=shuffled["k"])
     with pytest.raises(InvalidInput, match="of the data and of frequency_weights are labelled"):
         build_source_from_formula("y ~ x", frame, frequency_weights=shuffled["k"])
+    with pytest.raises(InvalidInput, match="of y and of frequency_weights are labelled"):
+        build_source(frame[["x"]].to_numpy(), frame["y"], frequency_weights=shuffled["k"])
     build_source(shuffled[["x"]], shuffled["y"], frequency_weights=shuffled["k"])
     build_source(frame[["x"]], shuffled["y"].to_numpy())
 
