@@ -44,7 +44,7 @@ def load(path: str | os.PathLike[str], *, noise: Noise | None = None) -> Fit:
     d = read(path, FORMAT, VERSION)
     try:
         return _restore(d, noise)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error

@@ -457,8 +457,15 @@ def test_what_is_no_saved_fit_is_refused(tmp_path):
     path.write_text('{"format": "mlreg.Fit", "version": 99, "mlreg": "9.0"}')
     with pytest.raises(ml.InvalidInput, match=r"load it with mlreg 9.0"):
         ml.load(path)
-    with pytest.raises(FileNotFoundError):
+    ml.fit(x, Y, noise=ml.StudentT(4)).save(path)
+    saved = json.loads(path.read_text())
+    saved["information"]["triangle"]["exponent"][0] = {"float": "inf"}
+    path.write_text(json.dumps(saved))
+    with pytest.raises(ml.InvalidInput, match="is damaged"):
+        ml.load(path)
+    with pytest.raises(FileNotFoundError, match="there is no file") as caught:
         ml.load(tmp_path / "none.json")
+    assert isinstance(caught.value, ml.InvalidInput)
 
 
 def test_a_failed_save_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -601,6 +608,11 @@ def test_others_sources_are_checked_block_by_block():
             ml.fit(empty)
     ints = block(slice(9, 30), frequency=np.arange(21) % 2)
     assert ml.fit(Given(a, ints)).n_rows == 19
+    for kind in ("frequency", "precision"):  # a block that does not count is no block
+        nothing = block(slice(9, 30), **{kind: np.zeros(21)})
+        assert ml.fit(Given(nothing, a, nothing, b)).n_rows == 30
+        with pytest.raises(ml.InvalidInput, match="all of them have the weight zero"):
+            ml.fit(Given(nothing))
 
 
 def test_a_source_that_can_be_read_once():

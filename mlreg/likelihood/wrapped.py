@@ -4,9 +4,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from array_api_compat import device
+from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import ArraySource, Block, Source, namespace
+from mlreg.likelihood.blocks import (
+    ArraySource,
+    Block,
+    Source,
+    check_weights,
+    namespace,
+    to_numpy,
+)
 from mlreg.likelihood.transform import Transform, as_transform
 
 __all__ = ["CheckedSource", "SelectedSource"]
@@ -30,7 +38,8 @@ class CheckedSource:
         self.rereadable = source.rereadable
         self.transform = as_transform(getattr(source, "transform", None))
 
-    def _check(self, block: Block, at: int) -> Block:
+    def _check(self, block: Block, at: int) -> Block | None:
+        """The block, or None where every row has the weight zero."""
         if block.X.ndim != 2 or block.X.shape[1] != len(self.names):
             raise InvalidInput(
                 f"a block of the source has X of shape {tuple(block.X.shape)}; "
@@ -42,6 +51,8 @@ class CheckedSource:
                 f"its scale are {', '.join(self.scale_names) or 'none'}"
             )
         try:
+            if not _counts(block).any():
+                return None
             part = ArraySource(
                 block.X,
                 block.y,
@@ -63,13 +74,27 @@ class CheckedSource:
         self, size: int | None = None, rng: np.random.Generator | None = None
     ) -> Iterator[Block]:
         """Blocks of the source, checked."""
-        at = 0
+        at, found = 0, False
         for block in self.source.blocks(size, rng):
             if block.y.shape[0]:
-                yield self._check(block, at)
+                checked = self._check(block, at)
                 at += block.y.shape[0]
-        if not at:
-            raise InvalidInput("the source has no rows")
+                if checked is not None:
+                    found = True
+                    yield checked
+        if not found:
+            raise InvalidInput("the source has no rows, or all of them have the weight zero")
+
+
+def _counts(block: Block) -> NDArray[np.bool_]:
+    """Whether each row counts: no weight of it is zero."""
+    keep = np.ones(block.y.shape[0], dtype=bool)
+    for kind, weights in (("frequency", block.frequency), ("precision", block.precision)):
+        if weights is not None and tuple(weights.shape) == keep.shape:  # others are refused later
+            w = np.asarray(to_numpy(weights), dtype=np.float64)
+            check_weights(w, kind, some=True)
+            keep &= w > 0
+    return keep
 
 
 class SelectedSource:
