@@ -22,6 +22,7 @@ from scipy.special import chdtri
 
 from mlreg.certificate import least_squares
 from mlreg.errors import InvalidInput
+from mlreg.inference.information import information
 from mlreg.likelihood.blocks import Block, Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace
@@ -234,10 +235,8 @@ def _absolute_coefficient(
     The loss with the coefficient held is that of the other columns for what it leaves of the
     response: a convex function of it, of straight pieces.
     """
-    n, p = likelihood.n_rows, likelihood.n_params
-    least, at = float(solution.theta[-1]), float(solution.theta[j])
-    inverse = np.linalg.inv(likelihood.factor(solution.theta)[:p, :p])
-    unit = float(np.linalg.norm(inverse[j]))
+    n, least, at = likelihood.n_rows, float(solution.theta[-1]), float(solution.theta[j])
+    unit = float(information(likelihood, solution.theta).std_errors[j])
 
     def rise(steps: float) -> float:
         """Excess of the profile, so many standard errors from the estimate."""

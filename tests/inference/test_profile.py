@@ -226,6 +226,20 @@ def made(likelihood, theta, code="converged"):
     return SimpleNamespace(theta=np.array(theta), noise=likelihood.noise, status=status)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_laplace_coefficients_in_extreme_units(unit):
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((30, 2))
+    y = X @ [1.0, 2.0] + rng.laplace(size=30)
+    expected = ml.fit(X, y, noise=ml.Laplace()).profile_interval("x1")
+    columns = ml.fit(X * unit, y, noise=ml.Laplace()).profile_interval("x1")
+    response = ml.fit(X, y * unit, noise=ml.Laplace()).profile_interval("x1")
+    # an end is found to 1e-9 of a standard error, which are no longer than the interval
+    bound = 2e-9 * (expected[1] - expected[0])
+    for ends in (np.array(columns) * unit, np.array(response) / unit):
+        assert (np.abs(ends - expected) <= bound).all()
+
+
 def test_what_has_no_profile_is_refused():
     X, y, Z = problem(8, q=2)
     likelihood, solution = solved(X, y, ml.Logistic())
