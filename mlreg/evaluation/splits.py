@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.columns import Categories, missing_rows
 from mlreg.data.arrays import check_labels
+from mlreg.data.columns import Categories, missing_rows
 from mlreg.data.table import as_table, is_tabular, read_column
 from mlreg.errors import InvalidInput
 

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.data.arrays import as_vector
-from mlreg.data.arrays import check_labels
+from mlreg.data.arrays import as_vector, check_labels
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.evaluation.measures import NAMES, Measures, frame, measures, score, table_of
