@@ -3,9 +3,10 @@
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,23 @@ from mlreg.certificate import Certificate, LeastSquares
 from mlreg.data.design import Design
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency
 from mlreg.files import plain, write
-from mlreg.inference.covariance import Kind, covariance
+from mlreg.inference.covariance import Kind, robust_covariance
+from mlreg.inference.hypothesis import (
+    Contrasts,
+    Region,
+    WaldTest,
+    contrasts,
+    region,
+    wald_test,
+)
 from mlreg.inference.information import Information
-from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values
+from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, wald
+from mlreg.inference.margins import margins
 from mlreg.inference.predict import Of, predict, predict_scale
 from mlreg.inference.prediction import Prediction
 from mlreg.inference.profile import profile_df, profile_interval
 from mlreg.inference.random_scaling import random_scaling_interval
+from mlreg.inference.robust import OfLeastSquares, Robust, check_kind, robust
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -90,6 +101,9 @@ class Fit:
         Rows that were left out for missing values.
     log_jacobian : float
         Sum of log g'(y) over the observations, for a response transformed by g.
+    robust : Robust or None
+        The covariance that standard errors, tests and intervals use, where it is not the model's
+        own: see `with_covariance`.
     """
 
     solution: Solution
@@ -107,6 +121,7 @@ class Fit:
     reads: float
     n_missing: int = 0
     log_jacobian: float = 0.0
+    robust: Robust | None = None
 
     @property
     def R(self) -> Triangle:
@@ -282,9 +297,15 @@ class Fit:
 
     @property
     def f_test(self) -> FTest:
-        """Test that all coefficients but the constant are zero."""
+        """Test that all coefficients but the constant are zero, Eq. (12.2)."""
         self._gaussian("f_test")
         df_model = self.rank - (self.constant is not None)
+        if self.robust is not None:
+            free = [j for j in range(self.rank) if j != self.constant]
+            chosen = np.eye(self.rank)[free]
+            return wald(
+                chosen @ self._beta, chosen @ self.robust.matrix @ chosen.T, self.df_quantiles
+            )
         if self.status.code == "perfect-fit":
             return f_test(1.0, 0.0, df_model, self.df_resid)
         t, r = self._total_norm, self._residual_norm
@@ -298,46 +319,99 @@ class Fit:
 
         s is taken at the MLE, not at `params`: an optimizer that stopped early
         does not make the data less informative. `certificate` counts in these. Where inference
-        is not exact, they are those of the expected information, Eq. (3.6), at the estimate.
+        is not exact, they are those of the expected information, Eq. (3.6), at the estimate; and
+        of the covariance that `with_covariance` has put in their place.
         """
         ls = self.least_squares
+        if self.robust is not None:
+            return self._spread(np.sqrt(np.diagonal(self.robust.matrix)))
         if self.information is not None:
             return self._spread(self.information.std_errors)
         assert ls is not None
         return self._spread(ls.unscale(ls.spread * self._s))
 
-    def covariance(self, kind: Kind = "expected") -> F64:
+    def covariance(
+        self, kind: Kind | None = None, *, groups: Any = None, lags: int | None = None
+    ) -> F64:
         """Covariance of the coefficients, shape (p, p), in the units of their products.
 
         Parameters
         ----------
-        kind : "expected"
-            s²(XᵀX)⁻¹, Eq. (2.11): the inverse of the expected information, Eq. (3.4),
-            with s² in the place of σ̂². For other than Gaussian noise of one scale: the inverse
-            of the expected information, Eq. (3.6). ``observed``: of the Hessian, Eq. (3.7).
-            ``opg``: of the outer products of the rows' gradients. ``sandwich`` or ``HC0``: White's,
-            right in large samples where the model is wrong. ``HC1``: that times n/(n − p). All but
-            the first read the rows; see `mlreg.inference.covariance.covariance`.
+        kind : str, optional
+            The one that the fit uses by default: ``expected``, unless `with_covariance` changed it.
+
+            ``expected``: s²(XᵀX)⁻¹, Eq. (2.11); for other than Gaussian noise of one scale the
+            inverse of the expected information, Eq. (3.6). ``observed``: of the Hessian, Eq. (3.7).
+            ``opg``: of the outer products of the rows' gradients.
+
+            Right in large samples where the model of the noise is wrong: ``HC0`` (or ``sandwich``),
+            White's, Eq. (12.5); ``HC1`` to ``HC3``, corrected for what the fit takes off the
+            residuals, Eq. (12.6); ``cluster``, where the rows of a group belong together, and
+            ``HAC`` (Newey and West), where neighbours in time do, Eq. (12.7). All but the first
+            read the rows.
+        groups : array, shape (n,), or a tuple of two
+            Of ``cluster``: a label for each row of the data; two arrays cluster two ways. Names of
+            columns where the data are out of core.
+        lags : int, optional
+            Of ``HAC``, the rows being in order of time; ⌊4 (n/100)^(2/9)⌋ by default.
         """
-        if kind != "expected":
-            joint = covariance(self._likelihood(), self.solution.theta, kind)
-            full = np.full((len(self.names),) * 2, np.nan)
-            full[np.ix_(self.rank_report.kept, self.rank_report.kept)] = joint[
-                : self.rank, : self.rank
-            ]
-            return full
-        kept = list(self.rank_report.kept)
-        full = np.full((len(self.names),) * 2, np.nan)
+        if kind is None and self.robust is not None and groups is None and lags is None:
+            return self._square(self.robust.matrix)
+        if kind in (None, "expected"):
+            check_kind("expected", groups, lags, self.n_rows, self.rank)
+            return self._expected()
+        return self._square(self._robust(kind, groups, lags).matrix)
+
+    def with_covariance(self, kind: Kind, *, groups: Any = None, lags: int | None = None) -> "Fit":
+        """The same fit, whose standard errors, tests and intervals use another covariance.
+
+        Parameters
+        ----------
+        kind, groups, lags
+            As of `covariance`.
+
+        Returns
+        -------
+        Fit
+            With t quantiles of n − p degrees of freedom for least squares, or of the number of
+            clusters less one; as R's ``coeftest`` and Stata have it. The certificate counts
+            in the standard errors of the model all the same.
+
+        Examples
+        --------
+        >>> import mlreg as ml
+        >>> data = ml.datasets.norris()
+        >>> fit = ml.fit(data.X, data.y).with_covariance("HC3")
+        >>> "standard errors: HC3" in fit.summary()
+        True
+        """
+        if kind == "expected":
+            check_kind(kind, groups, lags, self.n_rows, self.rank)
+            return dataclasses.replace(self, robust=None)
+        return dataclasses.replace(self, robust=self._robust(kind, groups, lags))
+
+    def _robust(self, kind: Kind, groups: Any, lags: int | None) -> Robust:
+        if self.least_squares is not None and kind in get_args(OfLeastSquares):
+            check_kind(kind, groups, lags, self.n_rows, self.rank)
+            return robust(self.least_squares, self._likelihood(), kind, groups, lags)
+        return robust_covariance(self._likelihood(), self.solution.theta, kind, groups, lags)
+
+    def _expected(self) -> F64:
+        """The inverse of the expected information; of least squares s²(XᵀX)⁻¹."""
         ls = self.least_squares
         if self.information is not None:
-            full[np.ix_(kept, kept)] = self.information.covariance
-            return full
+            return self._square(self.information.covariance)
         assert ls is not None
         # its diagonal are the refined standard errors, where there are any
         exact = ls.spread / np.linalg.norm(ls.inverse, axis=1) * self._s
         rows = np.array([ls.unscale(c) for c in (ls.inverse * exact[:, None]).T]).T
         with np.errstate(over="ignore"):
-            full[np.ix_(kept, kept)] = rows @ rows.T
+            return self._square(rows @ rows.T)
+
+    def _square(self, kept: F64) -> F64:
+        """A matrix of the kept columns among all, NaN for the others."""
+        full = np.full((len(self.names),) * 2, np.nan)
+        full[np.ix_(self.rank_report.kept, self.rank_report.kept)] = kept
         return full
 
     @property
@@ -353,14 +427,87 @@ class Fit:
         With a prior they would test nothing: the posterior is not about a hypothesis.
         """
         self._maximum("p_values")
-        return t_p_values(self.t_values, self._df)
+        return t_p_values(self.t_values, self.df_quantiles)
 
     def conf_int(self, level: float = 0.95) -> F64:
         """Confidence intervals params ± t·std_errors, shape (p, 2), Eq. (2.5).
 
         With normal quantiles where inference is not exact; posterior intervals with a prior.
         """
-        return t_interval(self.params, self.std_errors, level, self._df)
+        return t_interval(self.params, self.std_errors, level, self.df_quantiles)
+
+    def test(self, hypothesis: Any) -> WaldTest:
+        """Wald test of linear hypotheses, Eq. (12.2): an F test, exact for least squares.
+
+        Parameters
+        ----------
+        hypothesis : str, sequence of str, or array of shape (q, p)
+            In words, ``"x1 = x2 = 0"``, ``"2*x1 + x2 = 3, Intercept = 0"``, names as they stand in
+            `names` (in backticks where they hold signs that could be misread); or the matrix L of
+            Lβ = 0.
+
+        Raises
+        ------
+        InvalidInput
+            Unknown names; what is no linear equation; hypotheses that follow from one another, or
+            about a coefficient that was left out.
+
+        Examples
+        --------
+        >>> import mlreg as ml
+        >>> longley = ml.datasets.longley()
+        >>> fit = ml.fit(longley.X, longley.y)
+        >>> round(fit.test("x1 = x2 = 0").p_value, 4)
+        0.4776
+        """
+        return wald_test(self, hypothesis)
+
+    def contrasts(self, what: Any, level: float = 0.95, *, simultaneous: bool = False) -> Contrasts:
+        """Linear combinations of the coefficients, with standard errors and limits.
+
+        Parameters
+        ----------
+        what : str, sequence of str, or array of shape (q, p)
+            As for `test`: ``"x1 - x2"``, or a matrix L, such as rows of a design.
+        level : float
+            Probability that the limits cover.
+        simultaneous : bool
+            Whether they do for all of these together, and for all their combinations (Scheffé's,
+            Eq. (12.15)); or each for itself.
+        """
+        return contrasts(self, what, level, simultaneous)
+
+    def margins(self, data: Any, at: Mapping[str, Any], level: float = 0.95) -> Contrasts:
+        """Predictive margins: the mean of Xβ over rows whose columns are set to given values.
+
+        Parameters
+        ----------
+        data : array or table
+            The rows, as for `predict`.
+        at : mapping
+            For each column to be set a value, or a list of them; every combination is taken.
+        level : float
+            Probability that the limits cover, each for itself.
+
+        Returns
+        -------
+        Contrasts
+            Of a transformed response, on the scale of the model. The rows count as given: what
+            others would have been drawn is not in the standard errors.
+        """
+        return margins(self, data, at, level)
+
+    def confidence_region(self, names: Any, level: float = 0.95) -> Region:
+        """Joint confidence region of some coefficients, Eq. (12.15).
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which.
+        level : float
+            Probability that it covers all of them.
+        """
+        return region(self, names, level)
 
     def random_scaling_interval(self, level: float = 0.95) -> F64:
         """Intervals from the path of one pass of averaged SGD, shape (p, 2), Eq. (13.12).
@@ -563,8 +710,13 @@ class Fit:
         return self.least_squares is not None
 
     @property
-    def _df(self) -> float:
-        """Degrees of freedom of the quantiles."""
+    def df_quantiles(self) -> float:
+        """Degrees of freedom of t quantiles: n − p for least squares, or those of `robust`.
+
+        Infinite where they are normal.
+        """
+        if self.robust is not None:
+            return self.robust.df
         return self.df_resid if self.exact else math.inf
 
     def _gaussian(self, what: str) -> LeastSquares:

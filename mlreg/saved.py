@@ -12,6 +12,7 @@ from mlreg.errors import InvalidInput
 from mlreg.estimate import FORMAT, VERSION, Fit
 from mlreg.files import read
 from mlreg.inference.information import Information
+from mlreg.inference.robust import Robust
 from mlreg.likelihood.noise import Gaussian, Huber, Laplace, Logistic, Noise
 from mlreg.likelihood.prior import NormalPrior
 from mlreg.likelihood.student_t import StudentT
@@ -111,7 +112,12 @@ def _restore(d: dict[str, Any], noise: Noise | None) -> Fit:
     if info is not None:
         _arrays(info, "R", "S")
         info = Information(**{**info, "triangle": _triangle(info["triangle"])})
+    robust = d.pop("robust", None)
+    if robust is not None:
+        _arrays(robust, "matrix")
+        robust = Robust(**robust)
     parts: dict[str, Any] = {
+        "robust": robust,
         "solution": Solution(**{**solution, **found}),
         "names": tuple(d["names"]),
         "scale_names": tuple(d["scale_names"]),

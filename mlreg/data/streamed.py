@@ -156,6 +156,20 @@ class StreamedSource:
             )
         self.left_out = left_out
 
+    def labels(self, name: str) -> Iterator[Any]:
+        """A column of the same rows in order, as it is; missing values are an error. One pass."""
+        self.table.kind(name)  # an error where there is none of that name
+        columns = list(dict.fromkeys([*self._used, *self._weights.values(), name]))
+        natural = max(1024, BLOCK_BYTES // (8 * (len(columns) + 1)))
+        for rows in self.table.batches(columns, natural):
+            (_, _, picked), _, _ = self._pick(rows, self._used)
+            column = rows.batch.column(name)
+            lacking = missing_rows(from_array(column))[picked]
+            if lacking.any():
+                place = rows.place(int(picked[int(lacking.argmax())]))
+                raise InvalidInput(f"a missing label in {name!r}, first at {place}")
+            yield column.to_numpy(zero_copy_only=False)[picked]
+
     # One batch
 
     def _pick(self, rows: Rows, names: Sequence[str]) -> tuple[Picked, dict[str, F64], int]:

@@ -8,25 +8,43 @@ which they are near the identity, and only the result is taken to the units of t
 """
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import require_full_rank
 from mlreg.errors import InvalidInput
+from mlreg.inference.labels import labels_of
+from mlreg.inference.robust import (
+    Independent,
+    Meat,
+    Robust,
+    check_kind,
+    described,
+    meat_of,
+    refuse_frequencies,
+)
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.products import square, whiten
+from mlreg.linalg.products import whiten
 from mlreg.linalg.triangle import qr_triangle, scale_columns, solve_upper
 from mlreg.scoring import DEFINITE, HUGE, Point, Whitened, whitened
 
-__all__ = ["Kind", "covariance"]
+__all__ = ["Kind", "covariance", "robust_covariance"]
 
 F64 = NDArray[np.float64]
-Kind = Literal["expected", "observed", "opg", "sandwich", "HC0", "HC1"]
+Kind = Literal[
+    "expected", "observed", "opg", "sandwich", "HC0", "HC1", "HC2", "HC3", "cluster", "HAC"
+]
 
 
-def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected") -> F64:
+def covariance(
+    likelihood: LinearLikelihood,
+    theta: F64,
+    kind: Kind = "expected",
+    groups: Any = None,
+    lags: int | None = None,
+) -> F64:
     """Joint covariance of the coefficients and of γ, at θ, in large samples.
 
     Parameters
@@ -39,7 +57,13 @@ def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected"
         ``expected``: the inverse of the information I, Eqs. (3.4) and (3.6), for every noise.
         ``observed``: the inverse of the Hessian H, Eq. (3.7). ``opg``: the inverse of the outer
         products B = Σ k gᵢgᵢᵀ of the gradients of the rows, Eq. (3.5). ``sandwich`` or ``HC0``:
-        H⁻¹BH⁻¹. ``HC1``: that times n/(n − p).
+        H⁻¹BH⁻¹, Eq. (12.5). ``HC1``: that times n/(n − p), Eq. (12.6). ``cluster`` and ``HAC``:
+        with B the outer products of sums over clusters, or with neighbours in time, Eq. (12.7).
+        ``HC2`` and ``HC3`` are of least squares: see `mlreg.inference.robust`.
+    groups : array, or tuple of two
+        Of ``cluster``: labels, see `mlreg.inference.labels.labels_of`.
+    lags : int, optional
+        Of ``HAC``, the rows being in order of time; ⌊4 (n/100)^(2/9)⌋ by default.
 
     Returns
     -------
@@ -72,11 +96,33 @@ def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected"
     >>> covariance(likelihood, theta, "HC0").shape
     (2, 2)
     """
+    return _covariance(likelihood, theta, kind, groups, lags)[0]
+
+
+def robust_covariance(
+    likelihood: LinearLikelihood,
+    theta: F64,
+    kind: Kind,
+    groups: Any = None,
+    lags: int | None = None,
+) -> Robust:
+    """The same of the coefficients alone, with what a fit that uses it has to say of it."""
+    matrix, meat = _covariance(likelihood, theta, kind, groups, lags)
+    p = likelihood.n_params
+    label, df = described(kind, meat, math.inf)
+    return Robust(kind, label, matrix[:p, :p], df)
+
+
+def _covariance(
+    likelihood: LinearLikelihood, theta: F64, kind: Kind, groups: Any, lags: int | None
+) -> tuple[F64, Meat | None]:
     theta = _check(likelihood, theta, kind)
+    check_kind(kind, groups, lags, likelihood.n_rows, likelihood.n_params)
+    meat: Meat | None = None
     if likelihood.prior is None:
         require_full_rank(likelihood)
     if kind == "expected":
-        return _expected(likelihood, theta)
+        return _expected(likelihood, theta), None
     p, kinks = likelihood.n_params, not likelihood.noise.smooth
     space = Whitened(likelihood, kinks=True) if kinks else whitened(likelihood)
     known = np.eye(len(theta)) if kind == "opg" else None  # no Hessian is asked for
@@ -91,7 +137,7 @@ def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected"
                 f"needs as many different rows as there are parameters, {space.p + space.q}, and "
                 "many more to be of use; kind='expected' needs none"
             )
-        return _of_data(space, point, root)
+        return _of_data(space, point, root), None
     root = _inverse_root(point.hessian)
     if root is None:
         raise InvalidInput(
@@ -100,11 +146,13 @@ def covariance(likelihood: LinearLikelihood, theta: F64, kind: Kind = "expected"
             "likelihood is flat there; kind='expected' exists"
         )
     if kind != "observed":
-        values, vectors = np.linalg.eigh(outer_products(space, point))
+        labels = labels_of(likelihood.source, groups) if kind == "cluster" else None
+        meat = meat_of(kind, space.p + space.q, space.n, labels, lags)
+        values, vectors = np.linalg.eigh(outer_products(space, point, meat))
         root = root @ (root.T @ vectors) * np.sqrt(np.maximum(values, 0))
     if kind == "HC1":
         root = root * math.sqrt(space.n / (space.n - p))
-    return _of_data(space, point, root)
+    return _of_data(space, point, root), meat
 
 
 def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
@@ -119,14 +167,16 @@ def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
             "means nothing. Use kind='expected' or 'opg', or a profile-likelihood interval, or "
             "the bootstrap"
         )
+    if kind in ("HC2", "HC3"):
+        raise InvalidInput(
+            f"kind={kind!r} corrects residuals for their leverage, which is a thing of least "
+            "squares: use 'HC0' or 'HC1'"
+        )
     if likelihood.prior is not None and kind not in ("expected", "observed"):
         raise InvalidInput(
             f"kind={kind!r} is for maximum likelihood: with {likelihood.prior} use 'expected' or "
             "'observed', the covariance of the posterior"
         )
-    n, p = likelihood.n_rows, likelihood.n_params
-    if kind == "HC1" and n <= p:
-        raise InvalidInput(f"HC1 divides by n - p, and {n} rows have {p} coefficients")
     theta = np.asarray(theta, dtype=np.float64)
     if theta.shape != (size,) or not np.isfinite(theta).all():
         raise InvalidInput(
@@ -147,17 +197,17 @@ def _expected(likelihood: LinearLikelihood, theta: F64) -> F64:
         return np.asarray(inverse @ inverse.T)
 
 
-def outer_products(space: Whitened, point: Point) -> F64:
+def outer_products(space: Whitened, point: Point, meat: Meat | None = None) -> F64:
     """Σ k gᵢgᵢᵀ of the gradients of the rows, Eq. (3.5), in the coordinates of the point.
 
-    A row of frequency k is k rows. One pass over the data; shape (p + q, p + q).
+    Or other sums of them, a ``meat``. A row of frequency k is k rows. One pass over the data; shape
+    (p + q, p + q).
     """
-    total = np.zeros((space.p + space.q,) * 2)
+    meat = Independent(space.p + space.q) if meat is None else meat
     to, kinks = space.S_inverse / space.root_b, not space.noise.smooth
+    weighted = False
     for rows, r, reach in space.residuals(point.beta):
-        if (
-            kinks
-        ):  # a row that is fitted exactly has the gradient zero, not that of a rounding's sign
+        if kinks:  # a row that is fitted exactly has no sign: its gradient is zero
             r = np.where(np.abs(r) <= reach, 0.0, r)
         shrink = np.exp(-space.log_sigma(rows, point.gamma))
         z = np.clip(r * shrink, -HUGE, HUGE)
@@ -165,8 +215,11 @@ def outer_products(space: Whitened, point: Point) -> F64:
         V = np.ones((len(z), 1)) if rows.Z is None else rows.Z
         by_u = whiten(point.R, rows.A) * (-psi * shrink)[:, None]
         by_v = (V @ to) * (1 - z * psi)[:, None]
-        total += square(np.hstack([by_u, by_v]), rows.k)
-    return total
+        weighted = weighted or bool((rows.k != 1).any())
+        if weighted:
+            refuse_frequencies(meat)
+        meat.add(np.hstack([by_u, by_v]), rows.k if weighted else None)
+    return meat.total()
 
 
 def _inverse_root(matrix: F64) -> F64 | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from mlreg.errors import InvalidInput
 
-__all__ = ["FTest", "f_test", "t_interval", "t_p_values", "t_quantile"]
+__all__ = ["FTest", "f_test", "t_interval", "t_p_values", "t_quantile", "wald"]
 
 F64 = NDArray[np.float64]
 
@@ -27,15 +27,17 @@ class FTest:
     statistic : float
         F, the explained over the residual mean square; NaN where there is
         nothing to test or no residual.
-    df_model, df_resid : int
-        Its degrees of freedom.
+    df_model : int
+        Degrees of freedom of the numerator: how many contrasts are tested.
+    df_resid : float
+        Of the denominator; infinite where the statistic times `df_model` is chi-squared.
     p_value : float
         Probability of a larger F under the hypothesis.
     """
 
     statistic: float
     df_model: int
-    df_resid: int
+    df_resid: float
     p_value: float
 
 
@@ -46,6 +48,33 @@ def f_test(explained: float, residual: float, df_model: int, df_resid: int) -> F
     statistic = (explained / df_model) / (residual / df_resid)
     p_value = float(fdtrc(df_model, df_resid, statistic)) if statistic >= 0 else 1.0
     return FTest(float(statistic), df_model, df_resid, p_value)
+
+
+def wald(estimate: F64, covariance: F64, df: float) -> FTest:
+    """F test that some linear contrasts are zero, Eq. (12.2): Wald's, over their number.
+
+    Parameters
+    ----------
+    estimate : ndarray, shape (q,)
+        The contrasts.
+    covariance : ndarray, shape (q, q)
+        Theirs; it must be positive definite, whatever their units.
+    df : float
+        Of the denominator; infinite: q F is chi-squared.
+    """
+    q = len(estimate)
+    size = np.sqrt(np.diagonal(covariance))
+    if not q or not (size > 0).all() or not np.isfinite(size).all():
+        return FTest(np.nan, q, df, np.nan)
+    values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+    if values[0] <= q * 1e-13 * values[-1]:
+        raise InvalidInput(
+            f"the covariance of {q} contrasts is singular: some are combinations of others, or "
+            "there are fewer clusters than contrasts; test fewer of them"
+        )
+    statistic = float(np.sum((vectors.T @ (estimate / size)) ** 2 / values) / q)
+    tail = chdtrc(q, q * statistic) if df == math.inf else fdtrc(q, df, statistic)
+    return FTest(statistic, q, df, float(tail))
 
 
 def t_p_values(t: F64, df: float) -> F64:

@@ -59,7 +59,7 @@ def predict(
         )
     if interval is None:
         return centre
-    df = fit.df_resid if fit.exact else math.inf
+    df = fit.robust.df if fit.robust else fit.df_resid if fit.exact else math.inf
     error, quantile = _mean_errors(fit, kept), t_quantile(level, df)
     if interval == "prediction" and fit.exact:
         error = np.hypot(error, _residual_error(fit) / root_precision)
@@ -69,7 +69,9 @@ def predict(
     lower, upper = mean - half, mean + half
     if transform is not None:
         lower, upper = (np.asarray(transform.inverse(limit)) for limit in (lower, upper))
-    return Prediction(centre, lower, upper, "exact" if fit.exact else "asymptotic")
+    return Prediction(
+        centre, lower, upper, "exact" if fit.exact and not fit.robust else "asymptotic"
+    )
 
 
 def predict_scale(fit: "Fit", X_new: Any, scale: Any = None) -> F64:
@@ -86,6 +88,8 @@ def predict_scale(fit: "Fit", X_new: Any, scale: Any = None) -> F64:
 def _mean_errors(fit: "Fit", kept: F64) -> F64:
     """Standard errors of the means of rows, shape (m,), in units of y."""
     exponent = fit.R.exponent
+    if fit.robust is not None:
+        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", kept, fit.robust.matrix, kept)))
     if fit.information is not None:
         root = leverage_root(fit.information.R, exponent[:-1], kept)
         return np.asarray(np.ldexp(root, exponent[-1]))

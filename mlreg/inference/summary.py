@@ -42,7 +42,13 @@ def summary(fit: "Fit", level: float) -> str:
     if fit.prior is None:
         likelihood += f"    AIC: {_full(fit.aic)}    BIC: {_full(fit.bic)}"
     lines.append(likelihood)
-    if not fit.exact:
+    if fit.robust is not None:
+        df = fit.robust.df
+        quantiles = (
+            "normal quantiles" if math.isinf(df) else f"t quantiles, {df:g} degrees of freedom"
+        )
+        lines.append(f"standard errors: {fit.robust.label}; {quantiles}: as n grows")
+    elif not fit.exact:
         errors = "posterior standard deviations" if fit.prior else "standard errors"
         lines.append(f"{errors} by the expected information, normal quantiles: as n grows")
     if fit.n_missing:
@@ -59,7 +65,8 @@ def _coefficients(fit: "Fit", level: float) -> list[str]:
     if fit.prior is not None:
         header: tuple[str, ...] = ("", "mode", "posterior sd", low, high)
         return _estimates(header, fit.names, fit.params, fit.std_errors, *limits.T)
-    value = "t value" if fit.exact else "z value"
+    df = fit.robust.df if fit.robust else math.inf
+    value = "t value" if fit.exact or math.isfinite(df) else "z value"
     header = ("", "estimate", "std. error", value, "p value", low, high)
     numbers = zip(fit.params, fit.std_errors, fit.t_values, fit.p_values, *limits.T, strict=True)
     rows = [
@@ -119,7 +126,7 @@ def _least_squares(fit: "Fit") -> list[str]:
     ]
     if test.df_model and not math.isnan(test.statistic):
         lines.append(
-            f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid} degrees of "
+            f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid:g} degrees of "
             f"freedom, p value {_p(test.p_value)}"
         )
     return lines

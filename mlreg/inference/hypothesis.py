@@ -1,0 +1,412 @@
+"""Tests of linear hypotheses that one can read: ``x1 = x2 = 0``, ``2*x1 + x2 = 3``."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri, fdtri
+
+from mlreg.errors import InvalidInput
+from mlreg.inference.intervals import FTest, t_interval, t_p_values, t_quantile, wald
+
+if TYPE_CHECKING:  # a fit comes after inference, not the other way round
+    from mlreg.estimate import Fit
+
+__all__ = ["Contrasts", "Region", "WaldTest", "contrasts", "hypotheses", "region", "wald_test"]
+
+F64 = NDArray[np.float64]
+
+NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """Linear combinations Lβ of the coefficients.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What they are, in words.
+    estimate, std_error : ndarray, shape (q,)
+        In the units of Lβ.
+    t_value, p_value : ndarray, shape (q,)
+        Of the hypothesis that each is zero.
+    lower, upper : ndarray, shape (q,)
+        Limits at `level`, each for itself, or of all together where they are ``simultaneous``.
+    level : float
+        Probability that they cover.
+    simultaneous : bool
+        Whether the limits hold for all these, and all their combinations, together, Eq. (12.15).
+    """
+
+    names: tuple[str, ...]
+    estimate: F64
+    std_error: F64
+    t_value: F64
+    p_value: F64
+    lower: F64
+    upper: F64
+    level: float
+    simultaneous: bool
+
+    def __str__(self) -> str:
+        kind = " (all together)" if self.simultaneous else ""
+        width = max(len(name) for name in (*self.names, "contrast"))
+        head = (
+            f"{'contrast':<{width}}  {'estimate':>14}  {'std. error':>12}  {'t':>9}  {'p value':>9}"
+        )
+        lines = [f"{head}  {100 * self.level:g} % limits{kind}"]
+        numbers = zip(
+            self.estimate, self.std_error, self.t_value, self.p_value, self.lower, self.upper,
+            strict=True,
+        )  # fmt: skip
+        for name, (b, se, t, p, low, high) in zip(self.names, numbers, strict=True):
+            lines.append(
+                f"{name:<{width}}  {b:>14.7g}  {se:>12.6g}  {t:>9.4g}  {p:>9.3g}  "
+                f"{low:.6g} to {high:.6g}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class WaldTest:
+    """Test of linear hypotheses Lβ = c, Eq. (12.2).
+
+    Attributes
+    ----------
+    hypothesis : tuple of str
+        Each of them, as it was understood.
+    estimate, std_error : ndarray, shape (q,)
+        Of Lβ − c.
+    statistic : float
+        F.
+    df : int
+        q, the number of hypotheses.
+    df_resid : float
+        Of the denominator; infinite: q F is chi-squared.
+    p_value : float
+        Probability of a larger F where they are true.
+    exact : bool
+        Whether that holds at any n (Gaussian noise of one scale, the model's own covariance), or
+        as it grows.
+    """
+
+    hypothesis: tuple[str, ...]
+    estimate: F64
+    std_error: F64
+    statistic: float
+    df: int
+    df_resid: float
+    p_value: float
+    exact: bool
+
+    def __str__(self) -> str:
+        if math.isinf(self.df_resid):
+            what = f"chi-squared = {self.df * self.statistic:.5g} on {self.df} degrees of freedom"
+        else:
+            what = f"F = {self.statistic:.5g} on {self.df} and {self.df_resid:g} degrees of freedom"
+        how = "exact" if self.exact else "as n grows"
+        lines = [f"{'; '.join(self.hypothesis)}", f"  {what}, p value {self.p_value:.3g} ({how})"]
+        for text, value, error in zip(self.hypothesis, self.estimate, self.std_error, strict=True):
+            lines.append(f"  {text}: off by {value:.6g}, standard error {error:.6g}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Joint confidence region of some coefficients: an ellipsoid, Eq. (12.15).
+
+    Attributes
+    ----------
+    names : tuple of str
+        The coefficients.
+    centre : ndarray, shape (q,)
+        Their estimates.
+    covariance : ndarray, shape (q, q)
+        Theirs.
+    radius : float
+        How many standard errors every combination of them may be off: √(q F).
+    level : float
+        Probability that the region covers the truth.
+    """
+
+    names: tuple[str, ...]
+    centre: F64
+    covariance: F64
+    radius: float
+    level: float
+
+    def contains(self, point: Any) -> bool:
+        """Whether a point, shape (q,), is in it."""
+        point = np.asarray(point, dtype=np.float64)
+        if point.shape != self.centre.shape:
+            raise InvalidInput(f"a point has {len(self.centre)} numbers: {', '.join(self.names)}")
+        size = np.sqrt(np.diagonal(self.covariance))
+        values, vectors = np.linalg.eigh(self.covariance / np.outer(size, size))
+        z = vectors.T @ ((point - self.centre) / size) / np.sqrt(values)
+        return bool(z @ z <= self.radius**2)
+
+    @property
+    def limits(self) -> F64:
+        """The box around it, shape (q, 2): the limits of each coefficient, all together."""
+        half = self.radius * np.sqrt(np.diagonal(self.covariance))
+        return np.column_stack([self.centre - half, self.centre + half])
+
+    def boundary(self, points: int = 200) -> F64:
+        """Points on the ellipse of two coefficients, shape (points, 2)."""
+        if len(self.centre) != 2:
+            raise InvalidInput(f"a boundary is drawn of two coefficients, not {len(self.centre)}")
+        angle = np.linspace(0, 2 * np.pi, points)
+        size = np.sqrt(np.diagonal(self.covariance))
+        values, vectors = np.linalg.eigh(self.covariance / np.outer(size, size))
+        circle = np.column_stack([np.cos(angle), np.sin(angle)]) * np.sqrt(values)
+        return np.asarray(self.centre + self.radius * (circle @ vectors.T) * size)
+
+
+def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F64, tuple[str, ...]]:
+    """L, shape (q, p), and c, shape (q,), of Lβ = c, and each hypothesis in words.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the coefficients; in the text they stand as they are, or in backticks.
+    text : str or sequence of str
+        Equations, several of them between commas: sums of coefficients with numbers before them.
+        ``a = b = 0`` is two; an expression alone is said to be zero.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown names, or what is no linear equation.
+    """
+    if not isinstance(text, str):
+        parts = [hypotheses(names, one) for one in text]
+        if not parts:
+            raise InvalidInput("no hypothesis is given")
+        said = tuple(one for part in parts for one in part[2])
+        return np.vstack([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), said
+    rows, rights, said_ = [], [], []
+    for equation in _split(names, text, ","):
+        sides = _split(names, equation, "=")
+        if len(sides) == 1:
+            sides = [*sides, "0"]
+        parsed = [_expression(names, side, text) for side in sides]
+        last = len(parsed) - 1
+        for (left, number), words in zip(parsed[:-1], sides[:-1], strict=True):
+            rows.append(left - parsed[last][0])
+            rights.append(parsed[last][1] - number)
+            said_.append(f"{words.strip()} = {sides[last].strip()}")
+    L = np.array(rows)
+    empty = ~L.any(axis=1)
+    if empty.any():
+        raise InvalidInput(f"{said_[int(empty.argmax())]!r} says nothing about a coefficient")
+    return L, np.array(rights), tuple(said_)
+
+
+def _tokens(names: Sequence[str], text: str) -> list[tuple[str, str]]:
+    """Names, numbers and signs of a text; the longest name that fits counts."""
+    known = sorted(names, key=len, reverse=True)
+    out: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        if text[at] == "`":
+            end = text.find("`", at + 1)
+            if end < 0:
+                raise InvalidInput(f"a backtick without its second in {text!r}")
+            out.append(("name", text[at + 1 : end]))
+            at = end + 1
+            continue
+        name = next((n for n in known if text.startswith(n, at) and _ends(n, text, at)), None)
+        if name is not None:
+            out.append(("name", name))
+            at += len(name)
+            continue
+        number = NUMBER.match(text, at)
+        if number:
+            out.append(("number", number.group()))
+            at = number.end()
+            continue
+        if text[at] in "+-*/=,":
+            out.append(("sign", text[at]))
+            at += 1
+            continue
+        word = re.compile(r"[^\s+\-*/=,]+").match(text, at)
+        assert word is not None
+        raise InvalidInput(
+            f"{word.group()!r} in {text!r} is no coefficient; they are {', '.join(names)}"
+        )
+    return out
+
+
+def _ends(name: str, text: str, at: int) -> bool:
+    """Whether a name that ends in a letter or digit is not the beginning of a longer word."""
+    end = at + len(name)
+    return not (end < len(text) and _word(name[-1]) and _word(text[end]))
+
+
+def _word(letter: str) -> bool:
+    return letter.isalnum() or letter in "_."
+
+
+def _split(names: Sequence[str], text: str, sign: str) -> list[str]:
+    """The parts of a text between signs that are in no name."""
+    parts, tokens = [""], _tokens(names, text)
+    for kind, token in tokens:
+        if (kind, token) == ("sign", sign):
+            parts.append("")
+        else:
+            quoted = f"`{token}`" if kind == "name" and not token.isidentifier() else token
+            spaced = f" {quoted} " if kind == "sign" and token in "+-" and parts[-1] else quoted
+            parts[-1] += spaced
+    if any(not part.strip() for part in parts):
+        raise InvalidInput(f"an equation, or a side of one, is empty in {text!r}")
+    return parts
+
+
+def _expression(names: Sequence[str], text: str, whole: str) -> tuple[F64, float]:
+    """Coefficients and constant of a sum."""
+    row, constant = np.zeros(len(names)), 0.0
+    tokens = _tokens(names, text)
+    at = 0
+
+    def wrong() -> InvalidInput:
+        return InvalidInput(
+            f"{whole!r} is no linear hypothesis: write sums such as 2*x1 - x2 = 3, or x1 = x2 = 0"
+        )
+
+    while at < len(tokens):
+        sign = 1.0
+        signs = 0
+        while at < len(tokens) and tokens[at] in (("sign", "+"), ("sign", "-")):
+            sign = -sign if tokens[at][1] == "-" else sign
+            at, signs = at + 1, signs + 1
+        if (row.any() or constant or signs) and not signs:
+            raise wrong()
+        factor, name, operator = sign, None, "*"
+        first = True
+        while at < len(tokens) and (first or tokens[at] in (("sign", "*"), ("sign", "/"))):
+            if not first:
+                operator, at = tokens[at][1], at + 1
+            if at == len(tokens) or tokens[at][0] == "sign":
+                raise wrong()
+            kind, token = tokens[at]
+            at, first = at + 1, False
+            if kind == "number":
+                value = float(token)
+                if operator == "/" and not value:
+                    raise wrong()
+                factor = factor / value if operator == "/" else factor * value
+            elif name is None and operator == "*":
+                name = token
+            else:
+                raise wrong()
+        if first:
+            raise wrong()
+        if name is None:
+            constant += factor
+        elif name in names:
+            row[list(names).index(name)] += factor
+        else:
+            raise InvalidInput(f"{name!r} is no coefficient; they are {', '.join(names)}")
+    return row, constant
+
+
+def _given(fit: "Fit", what: Any) -> tuple[F64, F64, tuple[str, ...]]:
+    """L, c and words of hypotheses in words, or of a matrix L."""
+    if isinstance(what, str) or (
+        isinstance(what, (list, tuple)) and what and all(isinstance(w, str) for w in what)
+    ):
+        L, c, said = hypotheses(fit.names, what)
+    else:
+        L = np.atleast_2d(np.asarray(what, dtype=np.float64))
+        if L.ndim != 2 or L.shape[1] != len(fit.names) or not len(L) or not np.isfinite(L).all():
+            raise InvalidInput(
+                f"give hypotheses in words, or a matrix of {len(fit.names)} finite columns, one "
+                f"for each of {', '.join(fit.names)}; its shape is {L.shape}"
+            )
+        c, said = np.zeros(len(L)), tuple(_words(row, fit.names) for row in L)
+    kept = list(fit.rank_report.kept)
+    lost = [j for j in range(len(fit.names)) if j not in kept and L[:, j].any()]
+    if lost:
+        raise InvalidInput(
+            f"{fit.names[lost[0]]!r} was left out as dependent ("
+            f"{fit.rank_report.describe(fit.names)}): nothing can be said of it"
+        )
+    return L[:, kept], c, said
+
+
+def _words(row: F64, names: Sequence[str]) -> str:
+    parts = [f"{value:+g}*{name}" for value, name in zip(row, names, strict=True) if value]
+    return (
+        " ".join(parts).removeprefix("+").replace("+1*", "+").replace("-1*", "-").removeprefix("1*")
+    )
+
+
+def _combined(fit: "Fit", L: F64) -> tuple[F64, F64]:
+    """Lβ and its covariance."""
+    kept = list(fit.rank_report.kept)
+    V = fit.covariance()[np.ix_(kept, kept)]
+    if not np.isfinite(V).all():
+        raise InvalidInput(f"this fit has no standard errors: {fit.status}")
+    return L @ fit.solution.theta[: fit.rank], L @ V @ L.T
+
+
+def wald_test(fit: "Fit", what: Any) -> WaldTest:
+    """`Fit.test`."""
+    if fit.prior is not None:
+        raise InvalidInput("a posterior is not about a hypothesis: see contrasts and their limits")
+    L, c, said = _given(fit, what)
+    estimate, V = _combined(fit, L)
+    said = tuple(s if "=" in s else f"{s} = 0" for s in said)
+    found: FTest = wald(estimate - c, V, fit.df_quantiles)
+    exact = fit.exact and fit.robust is None
+    return WaldTest(
+        said, estimate - c, np.sqrt(np.diagonal(V)), found.statistic, len(c), found.df_resid,
+        found.p_value, exact,
+    )  # fmt: skip
+
+
+def contrasts(fit: "Fit", what: Any, level: float, simultaneous: bool) -> Contrasts:
+    """`Fit.contrasts`."""
+    L, c, said = _given(fit, what)
+    estimate, V = _combined(fit, L)
+    estimate, error = estimate - c, np.sqrt(np.diagonal(V))
+    df = fit.df_quantiles
+    lower, upper = t_interval(estimate, error, level, df).T
+    if simultaneous:
+        half = _radius(int(np.linalg.matrix_rank(L)), level, df) * error
+        lower, upper = estimate - half, estimate + half
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = estimate / error
+    names = tuple(s.removesuffix(" = 0").replace("`", "") for s in said)
+    return Contrasts(
+        names, estimate, error, t, t_p_values(t, df), lower, upper, level, simultaneous
+    )
+
+
+def _radius(q: int, level: float, df: float) -> float:
+    """√(q F) of Eq. (12.15)."""
+    t_quantile(level, df)  # an error where it is no level
+    if math.isinf(df):
+        return math.sqrt(float(chdtri(q, 1 - level)))
+    return math.sqrt(q * float(fdtri(q, df, level)))
+
+
+def region(fit: "Fit", names: Sequence[str], level: float) -> Region:
+    """`Fit.confidence_region`."""
+    names = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in names if name not in fit.names]
+    if unknown or not names or len(set(names)) < len(names):
+        raise InvalidInput(
+            f"name different coefficients out of {', '.join(fit.names)}, not {list(names)!r}"
+        )
+    L = np.eye(len(fit.names))[[fit.names.index(name) for name in names]]
+    estimate, V = _combined(fit, _given(fit, L)[0])
+    return Region(names, estimate, V, _radius(len(names), level, fit.df_quantiles), level)

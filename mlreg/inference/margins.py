@@ -1,0 +1,50 @@
+"""Average predictions over the rows of a table, some of its columns being set to given values."""
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlreg.data.table import Table, as_table, is_tabular, read_column, suggest
+from mlreg.errors import InvalidInput
+from mlreg.inference.hypothesis import Contrasts, contrasts
+
+if TYPE_CHECKING:  # a fit comes after inference, not the other way round
+    from mlreg.estimate import Fit
+
+__all__ = ["margins"]
+
+
+def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contrasts:
+    """`Fit.margins`."""
+    if not isinstance(at, Mapping) or not at:
+        raise InvalidInput("at names columns and their values, such as {'x1': [0, 1]}")
+    if is_tabular(data):
+        table = as_table(data)
+    else:
+        X = fit.design.matrix(data)
+        slopes = [j for j, name in enumerate(fit.names) if name != "Intercept"]
+        table = Table({fit.names[j]: X[:, j] for j in slopes}, len(X))
+    if not table.n_rows:
+        raise InvalidInput("an average over no rows: the data is empty")
+    for name in at:
+        if name not in table.columns:
+            raise InvalidInput(f"there is no column {name!r}; {suggest(name, table.columns)}")
+    grid = {name: _values(name, values) for name, values in at.items()}
+    rows, names = [], []
+    for chosen in itertools.product(*grid.values()):
+        columns: dict[str, Any] = dict(table.columns)
+        for name, value in zip(grid, chosen, strict=True):
+            columns[name] = read_column(np.full(table.n_rows, value), f"column {name!r}")
+        rows.append(fit.design.matrix(Table(columns, table.n_rows)).mean(axis=0))
+        names.append(", ".join(f"{n} = {v}" for n, v in zip(grid, chosen, strict=True)))
+    found = contrasts(fit, np.array(rows), level, False)
+    return Contrasts(**{**vars(found), "names": tuple(names)})
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    array = np.atleast_1d(np.asarray(values))
+    if array.ndim != 1 or not array.size:
+        raise InvalidInput(f"at[{name!r}] must be a value, or a list of values; not {values!r}")
+    return list(array)
