@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args, overload
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from mlreg._version import __version__
 from mlreg.certificate import Certificate, LeastSquares
 from mlreg.data.design import Design
-from mlreg.errors import DataNeeded, InvalidInput, MissingDependency
+from mlreg.errors import DataNeeded, InvalidInput
 from mlreg.files import plain, write
+from mlreg.frames import data_frame
+from mlreg.inference.collinearity import Collinearity, collinearity
 from mlreg.inference.covariance import Kind, robust_covariance
+from mlreg.inference.diagnose import Diagnosis, diagnose
 from mlreg.inference.hypothesis import (
     Contrasts,
     Region,
@@ -25,6 +28,7 @@ from mlreg.inference.hypothesis import (
     region,
     wald_test,
 )
+from mlreg.inference.influence import Influence, influence, influence_blocks
 from mlreg.inference.information import Information
 from mlreg.inference.intervals import FTest, f_test, t_interval, t_p_values, wald
 from mlreg.inference.margins import margins
@@ -33,6 +37,11 @@ from mlreg.inference.prediction import Prediction
 from mlreg.inference.profile import profile_df, profile_interval
 from mlreg.inference.random_scaling import random_scaling_interval
 from mlreg.inference.robust import OfLeastSquares, Robust, check_kind, robust
+from mlreg.inference.specification import (
+    SpecificationKind,
+    SpecificationTest,
+    specification_test,
+)
 from mlreg.inference.summary import summary
 from mlreg.likelihood.blocks import Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -657,6 +666,92 @@ class Fit:
         """
         return np.concatenate([y - mean for mean, y in self._rows()])
 
+    # Diagnostics
+
+    def influence(self) -> Influence:
+        """What each row does to the fit; it reads the rows, once.
+
+        Returns
+        -------
+        Influence
+            Leverage, studentised residuals, Cook's distance, DFFITS and leave-one-out residuals of
+            each row, Eqs. (12.8) to (12.12); ``largest(k)`` are the rows that matter most.
+
+        Raises
+        ------
+        DataNeeded
+            The fit is without its rows.
+        """
+        return influence(self)
+
+    def influence_blocks(self) -> Iterator[Influence]:
+        """The same block by block, for rows that do not fit in memory."""
+        return influence_blocks(self)
+
+    def collinearity(self, *, centred: bool = False) -> Collinearity:
+        """Variance inflation, Eq. (12.14), condition indices and variance proportions; no rows.
+
+        Parameters
+        ----------
+        centred : bool
+            Whether indices and proportions are those of the centred columns. As the columns are,
+            an offset common to a column makes it collinear with the intercept.
+
+        Raises
+        ------
+        InvalidInput
+            Columns that are dependent, which only a prior tells apart.
+        """
+        return collinearity(self, centred=centred)
+
+    def specification_test(self, kind: SpecificationKind) -> SpecificationTest:
+        """A test of what the model assumes, by statsmodels (extra ``diagnostics``); reads the rows.
+
+        Parameters
+        ----------
+        kind : str
+            ``"breusch-pagan"`` and ``"white"``: that the variance of the noise does not change with
+            the columns, or with their squares and products; ``"jarque-bera"``: that it is normal;
+            ``"reset"``: that the mean is linear; ``"durbin-watson"``: that rows, in order of time,
+            do not correlate with the one before.
+
+        Returns
+        -------
+        SpecificationTest
+            Statistic, degrees of freedom, p value, and the hypothesis in words.
+
+        Raises
+        ------
+        InvalidInput
+            A fit that is not least squares or that is perfect; too few rows or columns.
+        MissingDependency
+            statsmodels is not installed.
+
+        Notes
+        -----
+        Breusch–Pagan, White and RESET hold their rows in memory, Jarque–Bera the residuals: of
+        more than 4 million numbers they take a random sample of the rows, and say so.
+        """
+        return specification_test(self, kind)
+
+    def diagnose(self, *, time_ordered: bool = False, level: float = 0.05) -> Diagnosis:
+        """What is wrong with the fit, in words, and what to do; it reads the rows.
+
+        Parameters
+        ----------
+        time_ordered : bool
+            Whether rows are in order of time, so that autocorrelation is looked for.
+        level : float
+            Probability of a false alarm by all tests together (Holm) where the model is right.
+
+        Returns
+        -------
+        Diagnosis
+            Each finding with its number, its test and a remedy; and what was not looked at, and
+            why. Printed, it is text.
+        """
+        return diagnose(self, time_ordered=time_ordered, level=level)
+
     # Reports
 
     def summary(self, level: float = 0.95) -> str:
@@ -676,16 +771,12 @@ class Fit:
         Columns ``estimate``, ``std_error``, ``t_value``, ``p_value`` (not with a prior), ``lower``,
         ``upper``.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependency("to_frame needs pandas: pip install pandas") from error
         lower, upper = self.conf_int(level).T
         columns = {"estimate": self.params, "std_error": self.std_errors}
         if self.prior is None:
             columns |= {"t_value": self.t_values, "p_value": self.p_values}
         columns |= {"lower": lower, "upper": upper}
-        return pd.DataFrame(columns, index=pd.Index(self.names, name="name"))
+        return data_frame(columns, self.names, "name")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the rows, as plain numbers and strings, exactly."""

@@ -62,6 +62,11 @@ def test_laws_are_listed_with_statement_and_kind():
         ("pyarrow", "ml.read(iter(()))", "mlreg[table]"),
         ("formulaic", "ml.read('data.csv', 'y ~ x')", "mlreg[formula]"),
         ("pandas", "ml.fit([1., 2, 3], [1., 2, 4]).to_frame()", "pip install pandas"),
+        (
+            "statsmodels",
+            "ml.fit([1., 2, 3, 5], [1., 2, 4, 3]).specification_test('reset')",
+            "mlreg[diagnostics]",
+        ),
         ("hypothesis", "import mlreg.verify.strategies", "hypothesis"),
     ],
 )
