@@ -68,7 +68,7 @@ class Robust:
 
 
 class Meat(Protocol):
-    """Sums of gᵢgⱼᵀ over the pairs of rows that may be correlated."""
+    """Sums of gᵢgⱼᵀ over the pairs of rows that may be correlated, Eq. (12.7)."""
 
     def add(self, G: F64, k: F64 | None) -> None:
         """Rows gᵢ in their order, shape (m, p), with frequencies or None."""
