@@ -400,6 +400,7 @@ class Fit:
         return dataclasses.replace(self, robust=self._robust(kind, groups, lags))
 
     def _robust(self, kind: Kind, groups: Any, lags: int | None) -> Robust:
+        kind = "HC0" if kind == "sandwich" else kind
         if self.least_squares is not None and kind in get_args(OfLeastSquares):
             check_kind(kind, groups, lags, self.n_rows, self.rank)
             return robust(self.least_squares, self._likelihood(), kind, groups, lags)

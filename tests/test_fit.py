@@ -510,7 +510,7 @@ def test_covariance_kinds():
     fit = ml.fit(XZ, Y)
     assert np.sqrt(np.diagonal(fit.covariance())) == pytest.approx(fit.std_errors, rel=1e-14)
     with pytest.raises(ml.InvalidInput, match="kind must be one of"):
-        fit.covariance("HC3")
+        fit.covariance("HC9")
 
 
 # Counting, where several things come together
