@@ -35,12 +35,14 @@ __all__ = [
     "meat_of",
     "refuse_frequencies",
     "robust",
+    "root_of",
 ]
 
 F64 = NDArray[np.float64]
 Codes = NDArray[np.intp]
 OfLeastSquares = Literal["HC0", "HC1", "HC2", "HC3", "cluster", "HAC"]
 
+U = 2.0**-53
 FREE = 1e-9
 """What is left of one by a leverage that counts as one."""
 
@@ -55,15 +57,15 @@ class Robust:
         As of `Fit.covariance`.
     label : str
         In words, for the summary.
-    matrix : ndarray, shape (rank, rank)
-        Of the coefficients that were kept, in the units of their products.
+    root : ndarray, shape (rank, m)
+        C of `mlreg.inference.combination`, in the scaled units of the fit's triangle.
     df : float
         Degrees of freedom of the quantiles: n − p, or the number of clusters less one.
     """
 
     kind: str
     label: str
-    matrix: F64
+    root: F64
     df: float
 
 
@@ -301,10 +303,14 @@ def robust(
     if kind == "cluster":
         total = total * ((n - 1) / (n - p))
     label, df = described(kind, meat, float(n - p))
-    with np.errstate(over="ignore", under="ignore"):
-        rows = np.array([ls.unscale(column) for column in ls.inverse.T]).T
-        whole = rows @ total @ rows.T
-    return Robust(kind, label, (whole + whole.T) / 2, df)
+    return Robust(kind, label, root_of(total), df)
+
+
+def root_of(M: F64) -> F64:
+    """C, CCᵀ = M, of a sum of outer products; its directions that are rounding are zero."""
+    values, vectors = np.linalg.eigh(M)
+    values[values <= 32 * len(M) * U * values.max(initial=0.0)] = 0.0
+    return np.asarray(vectors * np.sqrt(values))
 
 
 def described(kind: str, meat: Meat | None, df: float) -> tuple[str, float]:
