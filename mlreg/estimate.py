@@ -188,6 +188,8 @@ class Fit:
     @property
     def scale_std_errors(self) -> F64:
         """Standard errors of `scale_params`, shape (q,), Eq. (9.5): 1/√(2n) for a Gaussian σ."""
+        if self.robust is not None and self.robust.scale_std_errors is not None:
+            return self.robust.scale_std_errors
         if self.information is not None:
             return self.information.scale_std_errors
         perfect = self.status.code == "perfect-fit"
@@ -565,8 +567,13 @@ class Fit:
         return profile_interval(self._likelihood(), self.solution, which, level)
 
     def scale_conf_int(self, level: float = 0.95) -> F64:
-        """Intervals for `scale_params`, shape (q, 2), with normal quantiles."""
-        return t_interval(self.scale_params, self.scale_std_errors, level, math.inf)
+        """Intervals for `scale_params`, shape (q, 2), with normal quantiles, or those of `robust`.
+
+        A robust covariance of least squares is one of the coefficients alone.
+        """
+        robust = self.robust is not None and self.robust.scale_std_errors is not None
+        df = self.df_quantiles if robust else math.inf
+        return t_interval(self.scale_params, self.scale_std_errors, level, df)
 
     # How it came about
 

@@ -115,6 +115,8 @@ def _restore(d: dict[str, Any], noise: Noise | None) -> Fit:
     robust = d.pop("robust", None)
     if robust is not None:
         _arrays(robust, "root")
+        if robust["scale_std_errors"] is not None:
+            _arrays(robust, "scale_std_errors")
         robust = Robust(**robust)
     parts: dict[str, Any] = {
         "robust": robust,

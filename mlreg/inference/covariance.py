@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mlreg.certificate import require_full_rank
 from mlreg.errors import InvalidInput
+from mlreg.inference.combination import lengths
 from mlreg.inference.labels import labels_of
 from mlreg.inference.robust import (
     Independent,
@@ -123,7 +124,8 @@ def robust_covariance(
     own = scale_columns(point.R, shift[:-1] - shift[-1])  # in the units of R
     across = solve_upper(own, R.T, transpose=True).T
     label, df = described(kind, meat, math.inf)
-    return Robust(kind, label, across @ root[: space.p], df)
+    by_scale = lengths(space.S_inverse / space.root_b @ root[space.p :])
+    return Robust(kind, label, across @ root[: space.p], df, by_scale)
 
 
 def _root(

@@ -61,12 +61,15 @@ class Robust:
         C of `mlreg.inference.combination`, in the scaled units of the fit's triangle.
     df : float
         Degrees of freedom of the quantiles: n − p, or the number of clusters less one.
+    scale_std_errors : ndarray, shape (q,), or None
+        Of the coefficients of the scale; None for least squares.
     """
 
     kind: str
     label: str
     root: F64
     df: float
+    scale_std_errors: F64 | None = None
 
 
 class Meat(Protocol):
@@ -280,7 +283,11 @@ def described(kind: str, meat: Meat | None, df: float) -> tuple[str, float]:
         return f"clustered, by {' and '.join(map(str, counts))} groups", min(counts) - 1.0
     if isinstance(meat, Lags):
         return f"Newey-West's with {meat.lags} lags, the rows in order of time", df
-    return {"sandwich": "HC0", "opg": "outer products of gradients"}.get(kind, kind), df
+    return {
+        "sandwich": "HC0",
+        "opg": "outer products of gradients",
+        "observed": "by the observed Hessian",
+    }.get(kind, kind), df
 
 
 def check_kind(kind: str, groups: Any, lags: int | None, n: int, p: int) -> None:
