@@ -148,8 +148,8 @@ def _check(which: str, fit: "Fit") -> None:
     if fit.robust is not None:
         raise InvalidInput(
             f"the standard errors of the {which} fit are {fit.robust.label}: they do not believe "
-            'in the likelihoods that are compared here. Test by them, as fit.test("x2 = x3 = 0"), or '
-            'take fit.with_covariance("expected")'
+            'in the likelihoods that are compared here. Test by them, as fit.test("x2 = x3 = 0"), '
+            'or take fit.with_covariance("expected")'
         )
     if fit.solution.status.code != "converged":
         raise InvalidInput(
