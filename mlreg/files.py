@@ -13,7 +13,7 @@ import numpy as np
 
 from mlreg.errors import InvalidInput, NoSuchFile
 
-__all__ = ["plain", "read", "whole", "write"]
+__all__ = ["check_target", "plain", "read", "whole", "write"]
 
 
 def plain(value: Any) -> Any:
@@ -52,13 +52,10 @@ def whole(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     Raises
     ------
     InvalidInput
-        A folder, or a file in one that does not exist.
+        As `check_target`.
     """
+    check_target(path)
     target = Path(path)
-    if not target.parent.is_dir():
-        raise InvalidInput(f"the folder {str(target.parent)!r} does not exist: cannot save there")
-    if target.is_dir():
-        raise InvalidInput(f"{str(target)!r} is a folder: give the name of a file")
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
@@ -66,6 +63,15 @@ def whole(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise `InvalidInput` for a folder, or for a file in one that does not exist."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise InvalidInput(f"the folder {str(target.parent)!r} does not exist: cannot save there")
+    if target.is_dir():
+        raise InvalidInput(f"{str(target)!r} is a folder: give the name of a file")
 
 
 def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:

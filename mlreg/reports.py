@@ -5,6 +5,7 @@ import html
 import io
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from mlreg._version import __version__
@@ -34,7 +35,7 @@ h2{font-size:1.2rem;margin:2.2rem 0 .5rem;padding-top:.6rem;border-top:1px solid
 .findings li{margin:.6rem 0}
 .remedy{color:#555}
 figure{margin:1.2rem 0;overflow-x:auto}
-figure img{width:100%;min-width:30rem;height:auto}
+figure img{width:100%;min-width:28rem;max-width:44rem;height:auto}
 figcaption{color:#555}
 footer{margin-top:2.5rem;color:#555;font-size:.9rem;overflow-wrap:anywhere}
 """.replace("\n", "")
@@ -57,6 +58,7 @@ def page(fit: Fit, level: float = 0.95, time_ordered: bool = False) -> str:
         As of `Fit.report`.
     """
     summary = summarize(fit, level)
+    model = replace(summary, head=summary.head[:-1])  # the status stands above
     title = html.escape(f"Regression of {label(fit.design.transform, fit.design.response)}")
     kind = "good" if fit.status.ok else "bad"
     parts = [
@@ -65,9 +67,10 @@ def page(fit: Fit, level: float = 0.95, time_ordered: bool = False) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<style>{PAGE_STYLE}{STYLE}</style></head><body><main class='mlreg'>",
         f"<h1>{title}</h1>",
-        f'<p class="state {kind}">{html.escape(str(fit.status))}</p>',
+        f'<p class="state {kind}"><strong>{fit.status.code}:</strong> '
+        f"{html.escape(fit.status.message)}</p>",
         _formula(fit),
-        f"<h2>Model</h2>{html_model(summary)}",
+        f"<h2>Model</h2>{html_model(model)}",
         f"<h2>Certificate</h2>{html_certificate(summary)}{_certificate(fit.certificate)}",
         f"<h2>Diagnostics</h2>{''.join(_diagnosis(fit.diagnose(time_ordered=time_ordered)))}",
         f"<h2>Figures</h2>{''.join(_figures(fit))}",

@@ -138,7 +138,8 @@ STYLE = """
 .mlreg table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 .mlreg th,.mlreg td{padding:.2em .7em;text-align:right;white-space:nowrap;border:0}
 .mlreg thead th{border-bottom:1px solid;vertical-align:bottom}
-.mlreg tbody th{text-align:left;font-weight:400;white-space:pre-wrap;min-width:5em}
+.mlreg th:first-child{text-align:left}
+.mlreg tbody th{font-weight:400;white-space:pre-wrap;min-width:5em}
 .mlreg dl{display:flex;flex-wrap:wrap;gap:.2em 2em;margin:.4em 0}
 .mlreg dt,.mlreg dd{display:inline;margin:0}
 .mlreg dt{opacity:.75}

@@ -1,0 +1,7 @@
+"""``python -m mlreg.cli``."""
+
+import sys
+
+from mlreg.cli import main
+
+sys.exit(main())
