@@ -55,7 +55,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         As `check_target`.
     """
     check_target(path)
-    target = Path(path)
+    target = Path(path).resolve()  # what a link points to is replaced, not the link
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
@@ -66,12 +66,14 @@ def whole(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
-    """Raise `InvalidInput` for a folder, or for a file in one that does not exist."""
+    """Raise `InvalidInput` for what is no file, or for a file in a folder that does not exist."""
     target = Path(path)
     if not target.parent.is_dir():
         raise InvalidInput(f"the folder {str(target.parent)!r} does not exist: cannot save there")
     if target.is_dir():
         raise InvalidInput(f"{str(target)!r} is a folder: give the name of a file")
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"{str(target)!r} is a device or a pipe: give the name of a file")
 
 
 def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:

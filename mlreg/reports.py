@@ -5,7 +5,6 @@ import html
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from mlreg._version import __version__
@@ -58,7 +57,6 @@ def page(fit: Fit, level: float = 0.95, time_ordered: bool = False) -> str:
         As of `Fit.report`.
     """
     summary = summarize(fit, level)
-    model = replace(summary, head=summary.head[:-1])  # the status stands above
     title = html.escape(f"Regression of {label(fit.design.transform, fit.design.response)}")
     kind = "good" if fit.status.ok else "bad"
     parts = [
@@ -70,7 +68,7 @@ def page(fit: Fit, level: float = 0.95, time_ordered: bool = False) -> str:
         f'<p class="state {kind}"><strong>{fit.status.code}:</strong> '
         f"{html.escape(fit.status.message)}</p>",
         _formula(fit),
-        f"<h2>Model</h2>{html_model(model)}",
+        f"<h2>Model</h2>{html_model(summary, status=False)}",
         f"<h2>Certificate</h2>{html_certificate(summary)}{_certificate(fit.certificate)}",
         f"<h2>Diagnostics</h2>{''.join(_diagnosis(fit.diagnose(time_ordered=time_ordered)))}",
         f"<h2>Figures</h2>{''.join(_figures(fit))}",
@@ -126,12 +124,12 @@ def _diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
             f"give a false alarm in at most {diagnosis.level:.2g} of cases.</p>"
         )
     yield f"<p>Looked at: {html.escape(', '.join(diagnosis.looked_at))}.</p>"
-    if diagnosis.not_looked_at:
-        pairs = (
-            f"<li>{html.escape(what)}: {html.escape(why)}</li>"
-            for what, why in diagnosis.not_looked_at
-        )
-        yield f"<p>Not looked at:</p><ul>{''.join(pairs)}</ul>"
+    reasons: dict[str, list[str]] = {}
+    for what, why in diagnosis.not_looked_at:
+        reasons.setdefault(why, []).append(what)
+    if reasons:
+        lines = (html.escape(f"{', '.join(whats)}: {why}") for why, whats in reasons.items())
+        yield f"<p>Not looked at:</p><ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
 
 
 def _figures(fit: Fit) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -224,6 +225,17 @@ def test_a_page_has_a_place():
         fit.report("no/such/folder/page.html")
     with pytest.raises(ml.InvalidInput, match="is a folder"):
         fit.report(".")
+    with pytest.raises(ml.InvalidInput, match="is a device"):
+        fit.report(os.devnull)
+
+
+def test_a_link_stays_one(tmp_path):
+    there, link = tmp_path / "there.html", tmp_path / "link.html"
+    there.write_text("older")
+    link.symlink_to(there)
+    ml.fit(X, Y).report(link)
+    assert link.is_symlink()
+    assert there.read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_the_content_of_a_summary_is_data():

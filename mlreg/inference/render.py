@@ -59,7 +59,9 @@ class Summary:
     title : str
         The model and how it was fitted.
     head : tuple of Line
-        What it was fitted to, and how that ended.
+        What it was fitted to.
+    status : str
+        Why the optimizer stopped.
     coefficients : Table
         A row for each.
     statistics : tuple of Line
@@ -70,6 +72,7 @@ class Summary:
 
     title: str
     head: tuple[Line, ...]
+    status: str
     coefficients: Table
     statistics: tuple[Line, ...]
     certificate: tuple[str, ...]
@@ -98,7 +101,7 @@ def render(summary: Summary, format: Format) -> str:
 def _text(summary: Summary) -> str:
     table = align((summary.coefficients.header, *summary.coefficients.rows))
     rule = "-" * max(len(table[0]), 60)
-    head = [summary.title, *_text_lines(summary.head)]
+    head = [summary.title, *_text_lines(summary.head), summary.status]
     first, *details = summary.certificate
     certificate = [first, *(f"  {line}" for line in details)]
     below = [*_text_lines(summary.statistics), rule, *certificate]
@@ -136,9 +139,9 @@ STYLE = """
 .mlreg .title{font-weight:600}
 .mlreg .scroll{overflow-x:auto;margin:.6em 0}
 .mlreg table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:normal}
-.mlreg th,.mlreg td{padding:.2em .7em;text-align:right;white-space:nowrap;border:0}
+.mlreg th,.mlreg td{padding:.2em .6em;text-align:right;white-space:nowrap;border:0}
 .mlreg thead th{border-bottom:1px solid;vertical-align:bottom}
-.mlreg th:first-child{text-align:left}
+.mlreg th:first-child{text-align:left;padding-left:0}
 .mlreg tbody th{font-weight:400;white-space:pre-wrap;min-width:5em}
 .mlreg dl{display:flex;flex-wrap:wrap;gap:.2em 2em;margin:.4em 0}
 .mlreg dt,.mlreg dd{display:inline;margin:0}
@@ -147,12 +150,13 @@ STYLE = """
 """.replace("\n", "")
 
 
-def html_model(summary: Summary) -> str:
+def html_model(summary: Summary, status: bool = True) -> str:
     """All but the certificate, as HTML that goes inside an element of class ``mlreg``.
 
-    Every text is escaped: a column may be named anything.
+    Every text is escaped: a column may be named anything. The status may stand elsewhere.
     """
     parts = [f'<p class="title">{html.escape(summary.title)}</p>', *_html_lines(summary.head)]
+    parts += [f"<p>{html.escape(summary.status)}</p>"] * status
     parts += [html_table(summary.coefficients, "coefficients"), *_html_lines(summary.statistics)]
     return "".join(parts)
 
@@ -195,6 +199,7 @@ def html_table(table: Table, name: str) -> str:
 
 def _markdown(summary: Summary) -> str:
     parts = [f"**{_escaped(summary.title)}**", *_markdown_lines(summary.head)]
+    parts += [_escaped(summary.status)]
     parts += [_markdown_table(summary.coefficients), *_markdown_lines(summary.statistics)]
     first, *details = summary.certificate
     parts += [_escaped(first), "\n".join(f"- {_escaped(line)}" for line in details)]
@@ -230,7 +235,7 @@ def rich_parts(summary: Summary) -> Iterator[Any]:
     from rich.text import Text
 
     yield Text(summary.title, style="bold")
-    yield from _rich_lines(summary.head)
+    yield from _rich_lines([*summary.head, summary.status])
     yield _rich_table(summary.coefficients)
     yield from _rich_lines(summary.statistics)
     first, *details = summary.certificate

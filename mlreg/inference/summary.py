@@ -35,7 +35,6 @@ def summarize(fit: "Fit", level: float) -> Summary:
         head = [(("noise", f"{fit.noise}{estimated}"),), counts]
     if fit.prior is not None:
         head += _prior(fit)
-    head.append(str(fit.status))
     coefficients = _coefficients(fit, level)  # which refuses a level that is none
     lines = _least_squares(fit) if fit.exact else _scale(fit, level)
     likelihood = [("log-likelihood", _full(fit.log_likelihood))]
@@ -56,7 +55,7 @@ def summarize(fit: "Fit", level: float) -> Summary:
     if fit.rank_report.dependent:
         lines.append((("left out as dependent", fit.rank_report.describe(fit.names)),))
     certificate = tuple(line.strip() for line in str(fit.certificate).splitlines())
-    return Summary(title, tuple(head), coefficients, tuple(lines), certificate)
+    return Summary(title, tuple(head), str(fit.status), coefficients, tuple(lines), certificate)
 
 
 def _coefficients(fit: "Fit", level: float) -> Table:
