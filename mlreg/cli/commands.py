@@ -105,7 +105,7 @@ def demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(path: str) -> ml.Fit:
+def _load(path: str) -> "ml.Fit":
     """A saved fit; where it is not the MLE, stderr says so."""
     model = ml.load(path)
     if not model.status.ok:

@@ -132,7 +132,8 @@ def align(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 # HTML
 
-# no colours but the page's own: a notebook may be dark
+# no colours but the page's own: a notebook may be dark. On a phone a row becomes a card, since a
+# number that the edge of the screen cuts off reads as another number
 STYLE = """
 .mlreg{max-width:60rem;overflow-wrap:anywhere;line-height:1.45}
 .mlreg p{margin:.4em 0}
@@ -147,6 +148,15 @@ STYLE = """
 .mlreg dt,.mlreg dd{display:inline;margin:0}
 .mlreg dt{opacity:.75}
 .mlreg ul{margin:.3em 0;padding-left:1.4em}
+@media(max-width:40rem){
+.mlreg thead{display:none}
+.mlreg table,.mlreg tbody{display:block}
+.mlreg tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(9em,1fr));padding:.3em 0;
+border-top:1px solid #8888}
+.mlreg tbody th{grid-column:1/-1;font-weight:600;padding:.1em 0}
+.mlreg td{text-align:left;padding:.1em 0}
+.mlreg [data-head]::before{content:attr(data-head) " ";font-weight:400;opacity:.75}
+.mlreg td::before{display:block;font-size:.85em;line-height:1.1}}
 """.replace("\n", "")
 
 
@@ -180,11 +190,16 @@ def _html_lines(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def html_table(table: Table, name: str) -> str:
-    """A table that scrolls by itself where the screen is narrow, by the keyboard too."""
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    """A table that scrolls by itself where it is too wide, by the keyboard too."""
+    corner, *heads = (html.escape(cell) for cell in table.header)
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in (corner, *heads))
+    label = f' data-head="{corner}"' if corner else ""
     rows = "".join(
-        f'<tr><th scope="row">{html.escape(first)}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        f'<tr><th scope="row"{label}>{html.escape(first)}</th>'
+        + "".join(
+            f'<td data-head="{head}">{html.escape(cell)}</td>'
+            for head, cell in zip(heads, cells, strict=True)
+        )
         + "</tr>"
         for first, *cells in table.rows
     )
