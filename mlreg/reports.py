@@ -9,7 +9,7 @@ from typing import Any
 
 from mlreg._version import __version__
 from mlreg.certificate import Certificate
-from mlreg.errors import InvalidInput, MissingDependency
+from mlreg.errors import DataNeeded, InvalidInput, MissingDependency
 from mlreg.estimate import Fit
 from mlreg.files import whole
 from mlreg.inference.diagnose import Diagnosis
@@ -134,30 +134,28 @@ def _diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
 
 def _figures(fit: Fit) -> Iterator[str]:
     """Every figure that there is for such a fit, or why there is none."""
-    drawn = 0
-    for caption, draw in drawings(fit):
+    found = list(_drawings(fit))
+    if not found:
+        yield "<p>There is nothing to draw of this fit.</p>"
+    for caption, draw in found:
+        text = html.escape(caption)
         try:
             image = _svg(draw())
-        except (InvalidInput, MissingDependency) as error:
-            yield f"<p>{html.escape(caption)}: {html.escape(str(error))}</p>"
+        except (DataNeeded, InvalidInput, MissingDependency) as error:
+            yield f"<p>{text}: {html.escape(str(error))}</p>"
         else:
-            text = html.escape(caption)
             yield f'<figure><img src="{image}" alt="{text}">'
             yield f"<figcaption>{text}</figcaption></figure>"
-        drawn += 1
-    if not drawn:
-        yield "<p>There is nothing to draw of this fit.</p>"
 
 
-def drawings(fit: Fit) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _drawings(fit: Fit) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Captions, and functions that draw a matplotlib Figure."""
     from mlreg import plots
 
     if fit.history.unit != "solve":
-        yield (
-            f"Distance from the MLE after each {fit.history.unit}, in standard errors",
-            lambda: plots.distance(fit, labels=[fit.optimizer.split("(")[0]]).figure,
-        )
+        name = fit.optimizer.split("(")[0]
+        caption = f"Distance after each {fit.history.unit} of {name}"
+        yield caption, lambda: plots.distance(fit, labels=[name]).figure
 
 
 def _svg(figure: Any) -> str:

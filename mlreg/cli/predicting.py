@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import mlreg as ml
 from mlreg.cli.model import is_shipped
+from mlreg.data.lazy import columns_of_batch
+from mlreg.data.progress import Bar, shown
 from mlreg.errors import InvalidInput
 
 __all__ = ["header", "predictions"]
@@ -47,10 +50,6 @@ def predictions(fit: Any, arguments: argparse.Namespace) -> Iterator[str]:
 
 def _batches(name: str) -> Iterator[tuple[str | None, Any]]:
     """Tables of rows, and where each begins, but for the first."""
-    import mlreg as ml
-    from mlreg.data.lazy import columns_of_batch
-    from mlreg.data.progress import Bar, shown
-
     if is_shipped(name):
         yield None, ml.datasets.load(name)
         return

@@ -197,8 +197,8 @@ def html_table(table: Table, name: str) -> str:
     rows = "".join(
         f'<tr><th scope="row"{label}>{html.escape(first)}</th>'
         + "".join(
-            f'<td data-head="{head}">{html.escape(cell)}</td>'
-            for head, cell in zip(heads, cells, strict=True)
+            f'<td data-head="{above}">{html.escape(cell)}</td>'
+            for above, cell in zip(heads, cells, strict=True)
         )
         + "</tr>"
         for first, *cells in table.rows
