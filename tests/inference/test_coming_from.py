@@ -1,0 +1,91 @@
+"""docs/coming-from.md: every expression runs, and its numbers are true."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+
+@pytest.fixture(scope="module")
+def table():
+    path = Path(__file__).with_name("coming_from.py")
+    spec = importlib.util.spec_from_file_location("coming_from", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def page(table):
+    return table.PAGE.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def rows(table, page):
+    return table.read(page)[0]
+
+
+def test_every_difference_is_rounding_and_no_more_than_the_page_says(table, rows):
+    seen = list(table.compared(rows))
+    assert len(seen) > 200
+    for row, column, found, may in seen:
+        where = f"{row.theirs[0]}, {column}: {found:.2g} apart"
+        assert found <= may, f"{where}, and rounding explains {may:.2g}"
+        said = row.cells[column]
+        assert said, f"{where}: python tests/inference/coming_from.py writes the page"
+        assert found <= (0 if said == "=" else float(said)), f"{where}, and the page says {said}"
+
+
+def test_the_page_is_what_rewriting_makes_of_it_but_for_the_numbers(table, page):
+    numbers = r"(?<=\| )1e-\d\d(?= \|)"
+    assert re.sub(numbers, "1", table.rewrite(page)) == re.sub(numbers, "1", page)
+
+
+def test_a_difference_that_is_no_rounding_is_not_written(table, page):
+    wrong = page.replace("| `res.aic` | `fit.aic - 2` |", "| `res.aic` | `fit.aic` |")
+    assert wrong != page
+    with pytest.raises(AssertionError, match=r"res\.aic, Longley: 2 apart"):
+        table.rewrite(wrong)
+
+
+@pytest.mark.parametrize("section", ["results", "influence", "predictions"])
+def test_every_public_name_of_statsmodels_is_in_the_table(table, rows, section):
+    X = np.random.default_rng(0).standard_normal((9, 2))
+    results = sm.OLS(X.sum(1) + X[:, 0] ** 2, X).fit()
+    variable, thing = {
+        "results": ("res", results),
+        "influence": ("infl", results.get_influence()),
+        "predictions": ("pred", results.get_prediction()),
+    }[section]
+    public = {name for name in dir(thing) if not name.startswith("_")}
+    code = " ".join(c for r in rows if r.section == f"statsmodels: {section}" for c in r.theirs)
+    assert public - set(re.findall(rf"\b{variable}\.(\w+)", code)) == set()
+
+
+def test_every_number_of_r_is_in_the_table(table, rows):
+    compared = {
+        r.theirs[0] for r in rows if r.section == table.R and r.unit not in ("", table.NONE)
+    }
+    assert compared == set(table.SAID)
+
+
+def test_expressions_that_nothing_is_compared_with_run(table, page, rows):
+    others = [r for r in rows if r.ours and r.unit in ("", table.NONE)]
+    names = {
+        table.RESULTS: table.beside_statsmodels("weights", table.read(page)[1]),
+        table.R: table.beside_r()["macro"],
+        table.SKLEARN: table.beside_sklearn(),
+    }
+    names |= {table.INFLUENCE: names[table.RESULTS], table.PREDICTIONS: names[table.RESULTS]}
+    assert len(others) > 50
+    for row in others:
+        try:
+            eval(row.ours, dict(names[row.section]))
+        except Exception as error:
+            raise AssertionError(f"{row.ours}: {error}") from error
