@@ -6,6 +6,7 @@ writes the differences, where they are within their bound. Run it to rewrite the
     python tests/inference/coming_from.py
 """
 
+import importlib.util
 import math
 import re
 from dataclasses import dataclass
@@ -136,11 +137,15 @@ def beside_r():
     return out
 
 
-def beside_sklearn():
-    """Names for the rows of scikit-learn."""
+def beside_sklearn(code):
+    """Names for the rows of scikit-learn, by the page's own code; None without it."""
+    if importlib.util.find_spec("sklearn") is None:
+        return None
     data = table(np.random.default_rng(7))
-    X, y = np.column_stack([data["x1"], data["x2"]]), data["y"]
-    return {"ml": ml, "X": X, "y": y, "w": data["w"], "fit": ml.fit(X, y)}
+    names = {"ml": ml, "np": np, "w": data["w"].to_numpy()}
+    names |= {"X": data[["x1", "x2"]].to_numpy(), "y": data["y"].to_numpy()}
+    exec(code[SKLEARN][0], names)
+    return names
 
 
 # What R says, with the digits that it gave: the data, the file of statsmodels' tests that keeps the
@@ -150,6 +155,7 @@ ROWS = [0, 1, 201]
 DIAGNOSTIC = "stats/tests/test_diagnostic.py"  # TestDiagnosticG
 LSDIAG = "stats/tests/results/influence_lsdiag_R.json"
 MEASURES = "stats/tests/results/influence_measures_R.csv"
+LONGLEY = "regression/tests/results/results_regression.py"
 REGRESSION = "regression/tests/test_regression.py"
 SAID = {
     "coef(m)": ("macro", DIAGNOSTIC, "-9.48167277465485 4.3742216647032 -0.613996969478989"),
@@ -191,6 +197,22 @@ SAID = {
         "-0.0412732756994127",
     ),
     "covratio(m)": ("macro", MEASURES, "1.04133845994251 0.987643068137894 1.03370893954323"),
+    "residuals(m)": (
+        "longley",
+        LONGLEY,
+        "267.34003 -94.01394 46.28717 -410.11462 309.71459 -249.31122 -164.04896 -13.18036 "
+        "14.30477 455.39409 -17.26893 -39.05504 -155.54997 -85.67131 341.93151 -206.75783",
+    ),
+    "summary(m)$coefficients[, 4]": (
+        "longley",
+        LONGLEY,
+        "0.0035604 0.86314083 0.31268106 0.00253509 0.00094437 0.8262118 0.0030368",
+    ),
+    "sandwich::vcovHC(m)": (
+        "longley",
+        LONGLEY,
+        "1799477 91.11939 0.05562 0.82213 0.29879 0.32491 922.80784",
+    ),
     "logLik(m)": ("macro", DIAGNOSTIC, "-763.9752181602237"),
     "anova(m0, m)$F[2]": ("macro", DIAGNOSTIC, "4.65216373312492"),
     "anova(m0, m)$Pr[2]": ("macro", DIAGNOSTIC, "0.03221346195239025"),
@@ -226,7 +248,8 @@ def scale(unit, fit, ours):
         if ours.shape == (fit.rank, fit.rank):
             return np.outer(se, se)
         return se[:, None] if ours.shape == (fit.rank, 2) else se
-    return {"s": fit.residual_std_error, "1": 1.0, "rel": np.max(np.abs(ours))}[unit]
+    size = np.abs(ours)
+    return {"s": fit.residual_std_error, "1": 1.0, "rel": np.max(size), "each": size}[unit]
 
 
 def bound(fit):
@@ -234,8 +257,9 @@ def bound(fit):
 
     A solver that is stable by columns has the solution of columns that are off by c·u of their
     lengths, c = (n + p)p: then every contrast is off by c·u·κ·‖y‖/s standard errors at most, with
-    κ of columns at unit length. QR is one; the pseudo-inverse is asked to be as good. What is made
-    of coefficients, s and leverages h changes by 10·n/(1 − h)² times as much or less.
+    κ of columns at unit length. QR is one; the pseudo-inverse is asked to be as good. All else may
+    be off by 10·n/(1 − h)² times as much: log-likelihoods, F and the logarithms of p values change
+    by up to n times the change of s, studentised residuals by 1/(1 − h) times that of leverages h.
     """
     X = np.concatenate([np.asarray(block.X) for block in fit.source.blocks()])
     (n, p), influence = X.shape, fit.influence()
@@ -254,13 +278,13 @@ def limit(found):
 
 def differences(row, names):
     """Largest difference of a row in its unit, and what rounding may explain of it."""
-    printed = 0.0
     if row.section == R:
         words = SAID[row.theirs[0]][2].split()
         theirs = [np.array(words, float)]
-        printed = max(0.5 * 10.0 ** last_digit(word) for word in words)
+        printed = np.array([0.5 * 10.0 ** last_digit(word) for word in words])
     else:
         theirs = [np.asarray(eval(code, names), float) for code in row.theirs]
+        printed = np.zeros(theirs[0].size)
     ours = np.asarray(eval(row.ours, names), float)
     if row.section == R and ours.ndim and len(ours) == 202:
         ours = ours[ROWS]
@@ -268,7 +292,8 @@ def differences(row, names):
         return max(float(np.max(np.abs(each - ours))) for each in theirs), 0.0
     divisor = scale(row.unit, names["fit"], ours)
     found = max(np.max(np.abs((each.reshape(ours.shape) - ours) / divisor)) for each in theirs)
-    return float(found), bound(names["fit"]) + printed / float(np.min(divisor))
+    may = bound(names["fit"]) + np.max(printed.reshape(ours.shape) / divisor)
+    return float(found), float(may)
 
 
 def last_digit(word):
@@ -277,17 +302,26 @@ def last_digit(word):
     return int(exponent or 0) - len(mantissa.partition(".")[2])
 
 
+def namespaces():
+    """What each column of each table is evaluated on; None: it cannot be, here."""
+    _, code = read(PAGE.read_text("utf-8"))
+    out = {(SKLEARN, "difference"): beside_sklearn(code)}
+    for case in CASES:
+        names = beside_statsmodels(case, code)
+        out |= {(section, case): names for section in (RESULTS, INFLUENCE, PREDICTIONS)}
+    return out | {(R, data): names for data, names in beside_r().items()}
+
+
 def compared(rows):
     """Every cell that holds a difference: row, column, what was found, and what it may be."""
-    _, code = read(PAGE.read_text("utf-8"))
-    spaces = {case: beside_statsmodels(case, code) for case in CASES}
-    said = beside_r()
+    spaces = namespaces()
     for row in rows:
         for column, cell in row.cells.items():
             if row.unit in ("", NONE) or cell == NONE:
                 continue
-            names = said[SAID[row.theirs[0]][0]] if row.section == R else spaces[column]
-            yield row, column, *differences(row, names)
+            names = spaces[row.section, SAID[row.theirs[0]][0] if row.section == R else column]
+            if names is not None:
+                yield row, column, *differences(row, names)
 
 
 def rewrite(text):

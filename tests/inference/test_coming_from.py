@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
+
+import mlreg as ml
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +78,26 @@ def test_every_number_of_r_is_in_the_table(table, rows):
     assert compared == set(table.SAID)
 
 
-def test_expressions_that_nothing_is_compared_with_run(table, page, rows):
+def test_expressions_that_nothing_is_compared_with_run(table, rows):
     others = [r for r in rows if r.ours and r.unit in ("", table.NONE)]
-    names = {
-        table.RESULTS: table.beside_statsmodels("weights", table.read(page)[1]),
-        table.R: table.beside_r()["macro"],
-        table.SKLEARN: table.beside_sklearn(),
-    }
-    names |= {table.INFLUENCE: names[table.RESULTS], table.PREDICTIONS: names[table.RESULTS]}
+    column = {table.R: "macro", table.SKLEARN: "difference"}
+    spaces = table.namespaces()
     assert len(others) > 50
     for row in others:
+        names = spaces[row.section, column.get(row.section, "weights")]
+        if names is None:
+            continue
         try:
-            eval(row.ours, dict(names[row.section]))
+            eval(row.ours, dict(names))
         except Exception as error:
             raise AssertionError(f"{row.ours}: {error}") from error
+
+
+def test_what_is_said_of_fits_without_a_constant(table):
+    data = table.table(np.random.default_rng(3))
+    for formula, same in (("y ~ 0 + x1", True), ("y ~ 0 + C(g) + x1", False)):
+        res, fit = smf.ols(formula, data).fit(), ml.fit(formula, data)
+        about_zero = fit.rss / np.sum(data["y"] ** 2)
+        assert abs(1 - fit.r_squared - about_zero) <= table.bound(fit)
+        assert (abs(res.rsquared - fit.r_squared) <= table.bound(fit)) == same
+        assert (res.df_model == fit.f_test.df_model) == same
