@@ -41,30 +41,26 @@ class Row:
 
 
 def read(text):
-    """The rows of the tables that compare, and the code under each heading."""
-    rows, code, section, header = [], {}, "", []
-    fences = re.split(r"^```(?:python)?\n", text, flags=re.M)
-    for i, part in enumerate(fences):
-        if i % 2:
-            code.setdefault(section, []).append(part)
-        for heading in re.findall(r"^## (.*)$", part, re.M) if i % 2 == 0 else ():
-            section = heading
-    section = ""
+    """The rows of the tables, and the code under each heading."""
+    rows, code, section, header, fence = [], {}, "", [], None
     for number, line in enumerate(text.split("\n")):
-        if line.startswith("## "):
+        if line.startswith("```"):
+            if fence is not None:
+                code.setdefault(section, []).append("\n".join(fence))
+            fence = [] if fence is None else None
+        elif fence is not None:
+            fence.append(line)
+        elif line.startswith("## "):
             section, header = line[3:], []
-        if not line.startswith("| ") or not section:
-            continue
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not header:
-            header = cells
-            continue
-        assert len(cells) == len(header), line
-        named = dict(zip(header, cells, strict=True))
-        theirs, ours = (re.findall(r"`(.+?)`", cells[k]) for k in (0, 1))
-        unit = named.get("unit", "")
-        compared = {k: v for k, v in named.items() if k in (*CASES, "difference")}
-        rows.append(Row(number, section, theirs, ours[0] if ours else "", unit, compared))
+        elif line.startswith("| ") and section:
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if not header:
+                header = cells
+                continue
+            named = dict(zip(header, cells, strict=True))
+            theirs, ours = (re.findall(r"`(.+?)`", cells[k]) for k in (0, 1))
+            compared = {k: v for k, v in named.items() if k in (*CASES, "difference")}
+            rows.append(Row(number, section, theirs, "".join(ours), named["unit"], compared))
     return rows, code
 
 
@@ -104,35 +100,36 @@ def beside_statsmodels(case, code):
 
 
 def beside_r():
-    """Names for the rows of R: growth in the United States, and by the name of other data."""
+    """Names for the rows of R, by the name of the data."""
     d = sm.datasets.macrodata.load_pandas().data
-    growth = {f"g{k}": 400 * np.diff(np.log(d[f"real{k}"])) for k in ("inv", "gdp")}
-    data = {"ginv": growth["ginv"], "ggdp": growth["ggdp"], "lint": d["realint"].to_numpy()[:-1]}
-    fits = {"macro": (ml.fit("ginv ~ ggdp + lint", data), ml.fit("ginv ~ ggdp", data))}
+    ginv, ggdp = (400 * np.diff(np.log(d[k])) for k in ("realinv", "realgdp"))
+    macro = {"ginv": ginv, "ggdp": ggdp, "lint": d["realint"].to_numpy()[:-1]}
     longley = ml.datasets.longley()
-    fits["longley"] = (ml.fit(longley.X, longley.y),) * 2
     w = np.arange(1, 8)
-    fits["seven"] = (ml.fit(w[:, None], [1, 3, 4, 5, 2, 3, 4], precision_weights=w),) * 2
     grunfeld = sm.datasets.grunfeld.load_pandas().data[:200]
     single = {k: np.float64(np.float32(grunfeld[k])) for k in ("invest", "value", "capital")}
-    fits["grunfeld"] = (ml.fit("invest ~ value + capital", single),) * 2
     days = [0, 2, 1, 3, 0, 2, 0, 5, 6, 8, 2, 4, 7, 12, 15, 4, 3, 1, 5, 20, 15, 10, 8, 5, 25, 16, 7]
     days += [30, 3, 27, 0, 1, 1, 0, 4, 2, 7, 4, 0, 3, 5, 3, 2, 0, 1, 1, 3, 6, 7, 9, 10, 8, 12, 3]
     kidney = {"y": np.log1p([*days, 7, 15, 4, 9, 6, 1])}
     kidney |= {"a": np.repeat(["1", "2"], 30), "b": np.tile(np.repeat(["1", "2", "3"], 10), 2)}
-    nested = [
-        ml.fit(f"y ~ {terms}", kidney) for terms in ("1", "C(a)", "C(a) + C(b)", "C(a) * C(b)")
-    ]
-    fits["kidney"] = (nested[-1],) * 2
+    nested = [ml.fit(f"y ~ {x}", kidney) for x in ("1", "C(a)", "C(a) + C(b)", "C(a) * C(b)")]
+    fits = {
+        "macro": ml.fit("ginv ~ ggdp + lint", macro),
+        "longley": ml.fit(longley.X, longley.y),
+        "seven": ml.fit(w[:, None], [1, 3, 4, 5, 2, 3, 4], precision_weights=w),
+        "grunfeld": ml.fit("invest ~ value + capital", single),
+        "kidney": nested[-1],
+    }
+    fit0 = ml.fit("ginv ~ ggdp", macro)
     out = {}
-    for name, (fit, fit0) in fits.items():
+    for name, fit in fits.items():
         influence = fit.influence()
         out[name] = {
-            "ml": ml, "np": np, "fit": fit, "fit0": fit0, "influence": influence, "data": data,
+            "ml": ml, "np": np, "fit": fit, "fit0": fit0, "influence": influence, "data": macro,
             "n": fit.n_rows, "p": fit.rank, "s": fit.residual_std_error, "nested": nested,
             "r": influence.internally_studentised, "t": influence.externally_studentised,
-            "h": influence.leverage, "groups": grunfeld["firm"].to_numpy(), "w": w,
-            "new": {k: v[:5] for k, v in data.items()}, "X_new": np.eye(fit.rank),
+            "h": influence.leverage, "groups": grunfeld["firm"].to_numpy(),
+            "new": {k: v[:5] for k, v in macro.items()}, "X_new": np.eye(fit.rank),
         }  # fmt: skip
     return out
 
@@ -288,12 +285,12 @@ def differences(row, names):
     ours = np.asarray(eval(row.ours, names), float)
     if row.section == R and ours.ndim and len(ours) == 202:
         ours = ours[ROWS]
+    apart = np.abs([each.reshape(ours.shape) - ours for each in theirs])
     if row.unit == EQUAL:
-        return max(float(np.max(np.abs(each - ours))) for each in theirs), 0.0
+        return float(np.max(apart)), 0.0
     divisor = scale(row.unit, names["fit"], ours)
-    found = max(np.max(np.abs((each.reshape(ours.shape) - ours) / divisor)) for each in theirs)
     may = bound(names["fit"]) + np.max(printed.reshape(ours.shape) / divisor)
-    return float(found), float(may)
+    return float(np.max(apart / divisor)), float(may)
 
 
 def last_digit(word):

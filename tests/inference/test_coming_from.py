@@ -5,10 +5,12 @@ import re
 import sys
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from scipy import stats
 
 import mlreg as ml
 
@@ -101,3 +103,28 @@ def test_what_is_said_of_fits_without_a_constant(table):
         assert abs(1 - fit.r_squared - about_zero) <= table.bound(fit)
         assert (abs(res.rsquared - fit.r_squared) <= table.bound(fit)) == same
         assert (res.df_model == fit.f_test.df_model) == same
+
+
+def test_what_is_said_of_longleys_data_beside_arithmetic_of_60_digits():
+    longley = ml.datasets.longley()
+    fit = ml.fit(longley.X, longley.y)
+    with mpmath.workdps(60):
+        X = mpmath.matrix([[1, *map(float, row)] for row in longley.X])
+        y = mpmath.matrix([*map(float, longley.y)])
+        P = (X.T * X) ** -1 * X.T
+        residuals, leverage = y - X * (P * y), [(X[i, :] * P[:, i])[0] for i in range(16)]
+        s = mpmath.norm(residuals) / 3
+        e = [(residuals[i] / (1 - leverage[i])) for i in range(16)]
+        hc3 = [mpmath.norm([P[j, i] * e[i] for i in range(16)]) for j in range(7)]
+        mean = [s * mpmath.sqrt(h) for h in leverage]
+        truth = [np.array([*map(float, v)]) for v in (residuals, leverage, hc3, mean)]
+    limits, quantile = fit.predict(longley.X, "mean"), stats.t.ppf(0.975, 9)
+    found = [
+        fit.residuals(),
+        fit.influence().leverage,
+        fit.with_covariance("HC3").std_errors,
+        (limits.upper - limits.lower) / 2 / quantile,
+    ]
+    for ours, exact in zip(found, truth, strict=True):
+        size = np.max(exact) if exact is truth[0] else exact  # a residual may be next to nothing
+        assert np.max(np.abs(ours - exact) / size) <= 1e-10
