@@ -67,11 +67,11 @@ def read(text):
 # What the expressions are evaluated on
 
 
-def table(rng, n=60):
+def sixty_rows(rng):
     """Two columns, categories, weights and a response."""
-    x1, x2 = rng.standard_normal((2, n))
-    g, w = np.array(["a", "b", "c"])[np.arange(n) % 3], rng.uniform(0.2, 5, n)
-    y = 3 + x1 - 0.5 * x2 + (g == "b") + rng.standard_normal(n) / np.sqrt(w)
+    x1, x2 = rng.standard_normal((2, 60))
+    g, w = np.array(["a", "b", "c"])[np.arange(60) % 3], rng.uniform(0.2, 5, 60)
+    y = 3 + x1 - 0.5 * x2 + (g == "b") + rng.standard_normal(60) / np.sqrt(w)
     return pd.DataFrame({"y": y, "x1": x1, "x2": x2, "g": g, "w": w})
 
 
@@ -82,7 +82,7 @@ def beside_statsmodels(case, code):
     exec(setting, names)
     names["w"] = np.ones(16)
     if case != "Longley":
-        data = table(np.random.default_rng(7))
+        data = sixty_rows(np.random.default_rng(7))
         names |= {"data": data, "new": data[:5], "w": data["w"].to_numpy()}
         names |= {"formula": "y ~ x1 + x2", "smaller": "y ~ x1"}
     if case == "weights":
@@ -138,7 +138,7 @@ def beside_sklearn(code):
     """Names for the rows of scikit-learn, by the page's own code; None without it."""
     if importlib.util.find_spec("sklearn") is None:
         return None
-    data = table(np.random.default_rng(7))
+    data = sixty_rows(np.random.default_rng(7))
     names = {"ml": ml, "np": np, "w": data["w"].to_numpy()}
     names |= {"X": data[["x1", "x2"]].to_numpy(), "y": data["y"].to_numpy()}
     exec(code[SKLEARN][0], names)
@@ -268,9 +268,9 @@ def bound(fit):
     return float(10 * n / (1 - influence.leverage.max()) ** 2 * off)
 
 
-def limit(found):
-    """The power of ten that the page states, with room for other machines; 1e-13 or more."""
-    return 10.0 ** max(math.ceil(math.log10(10 * max(found, U))), -13)
+def power_of_ten(found):
+    """What the page says: rounded up, and 1e-15 or more."""
+    return 10.0 ** max(math.ceil(math.log10(max(found, U))), -15)
 
 
 def differences(row, names):
@@ -328,7 +328,7 @@ def rewrite(text):
     for row, column, found, may in compared(rows):
         if not found <= may:
             raise AssertionError(f"{row.theirs[0]}, {column}: {found:.2g} apart, {may:.2g} allowed")
-        row.cells[column] = EQUAL if row.unit == EQUAL else f"{limit(found):.0e}"
+        row.cells[column] = EQUAL if row.unit == EQUAL else f"{power_of_ten(found):.0e}"
         cells = lines[row.line].strip("|").split("|")
         first = 3  # after theirs, ours and the unit
         cells[first : first + len(row.cells)] = [f" {cell} " for cell in row.cells.values()]
