@@ -1,5 +1,6 @@
 """How Sphinx makes the site; the command is in README."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -45,6 +46,7 @@ myst_heading_anchors = 4
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"  # the docstrings say more
 numpydoc_show_class_members = False
 
@@ -58,12 +60,14 @@ html_static_path = [
 ]
 html_css_files = ["site.css"]
 html_additional_pages = {"index": "redirect.html"}
-html_show_sphinx = html_copy_source = False
+html_use_index = html_domain_indices = False
+html_show_sphinx = html_show_copyright = html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
 
 
 def setup(app):
-    """Draw the figures first: the pages name them."""
+    """Draw the figures that the pages name; forget pages of names that are public no longer."""
+    shutil.rmtree(HERE / "reference/generated", ignore_errors=True)
     for page in pages.PAGES:
         if ".savefig(" in page.read_text("utf-8"):
             pages.draw(page)

@@ -1,10 +1,12 @@
-"""Formulas as MathML, which browsers draw themselves: no script, no font of one's own."""
+"""Formulas as MathML, which browsers draw themselves: no script is needed."""
 
 import math_core
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.writers.html5 import HTML5Translator
 
+LONG = 50  # signs of LaTeX
 _CONVERTER = math_core.LatexToMathML()
 
 
@@ -14,12 +16,16 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _inline(self, node: nodes.math) -> None:
-    self.body.append(_mathml(node, displaystyle=False))
+def _inline(self: HTML5Translator, node: nodes.math) -> None:
+    formula = _mathml(node, displaystyle=False)
+    # browsers do not break a formula; one that may be wider than a phone scrolls there
+    if len(node.astext()) > LONG:
+        formula = f'<span class="long" tabindex="0">{formula}</span>'
+    self.body.append(formula)
     raise nodes.SkipNode
 
 
-def _display(self, node: nodes.math_block) -> None:
+def _display(self: HTML5Translator, node: nodes.math_block) -> None:
     # scrolled by itself where it is wider than a phone
     self.body.append(f'<div class="formula" tabindex="0">{_mathml(node, displaystyle=True)}</div>')
     raise nodes.SkipNode
