@@ -48,14 +48,13 @@ def draw(page: Path) -> None:
 
 
 def update(page: Path) -> None:
-    """Write below each block that prints what it prints."""
+    """Write what blocks print into the fences of text that stand below them."""
     text = page.read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
         for block, out in run(page, Path(folder)):
-            if same(block[2] or "", out):
-                continue
-            told = f"\n\n```text\n{out}```" if out else ""
-            text = text.replace(block[0], f"```python\n{block[1]}```{told}", 1)
+            if block[2] is not None and not same(block[2], out):
+                told = f"```python\n{block[1]}```\n\n```text\n{out}```"
+                text = text.replace(block[0], told, 1)
     page.write_text(text, "utf-8")
 
 
