@@ -8,8 +8,8 @@ from sphinx.application import Sphinx
 _NUMBER = re.compile(r"\((\d+\.\d+)\)")
 # Eq. (1.2); Eqs. (1.2), (1.3) and (1.4); Eqs. (1.2) to (1.4); also across the end of a line
 _CITATION = re.compile(r"Eqs?\.\s+\(\d+\.\d+\)(?:(?:,|,?\s+and|\s+to)\s+\(\d+\.\d+\))*")
-
-_BARS = re.compile(r"(?:``.*?``)|(?:^ *>>> .*$)|\|", re.M | re.S)
+# |x| is an absolute value, not a substitution of reStructuredText; literals and examples stay
+_BARS = re.compile(r"``[^`]*``|^ *(?:>>>|\.\.\.) [^\n]*$|\|", re.M)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -88,9 +88,8 @@ def test_output_may_differ_by_rounding_only():
 def test_all_python_of_the_pages_is_run():
     for page in pages.PAGES:
         text = page.read_text("utf-8")
-        assert len(re.findall(r"^ *(?:```|~~~) *py", text, re.M)) == len(
-            pages.BLOCK.findall(text)
-        ), page
+        opened = re.findall(r"^ *(?:```|~~~) *py", text, re.M)
+        assert len(opened) == len(pages.BLOCK.findall(text)), page
 
 
 def test_reference_has_every_public_name():
@@ -125,7 +124,7 @@ class Links(HTMLParser):
         self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
         if tag == "a" and found.get("href"):
             self.leads.append(found["href"])
-        elif tag == "link" and found.get("rel") not in ("canonical",) and found.get("href"):
+        elif tag == "link" and found.get("href"):
             self.loads.append(found["href"])
         elif tag not in ("a", "link"):
             self.loads += [found[key] for key in ("src", "srcset", "data") if found.get(key)]
@@ -156,10 +155,9 @@ def test_site_is_built_strictly_and_is_whole(tmp_path):
             assert to.exists(), (page, address)
             if parts.fragment and to.suffix == ".html":
                 assert unquote(parts.fragment) in found[to].ids, (page, address)
+    elsewhere = re.compile(r"(@import|url\()[\s\"']*(https?:)?//")
     for style in site.rglob("*.css"):
-        assert not re.search(r"(@import|url\()[\s\"']*(https?:)?//", style.read_text("utf-8")), (
-            style
-        )
+        assert not elsewhere.search(style.read_text("utf-8")), style
     page = (site / "derivations/5-certificate.html").read_text("utf-8")
     assert page.count("<math") > 100
     assert r"\frac" not in page
