@@ -318,12 +318,7 @@ class _Search:
         with np.errstate(all="ignore"), self._counted("minibatch"):
             for block in self._part(min(chunk, burn * size), burn * size, n):
                 descent.burn_in(block)
-            blocks = descent.average(likelihood.blocks(chunk, self.rng))
-            if "summary" in vars(likelihood):
-                for _ in blocks:
-                    pass
-            else:
-                vars(likelihood)["summary"] = likelihood.summarise(blocks)
+            likelihood.exhaust(descent.average(likelihood.blocks(chunk, self.rng)))
         self.clipped, self.batch_size = descent.walk.clipped, size
         return Start(start.name, descent.mean, descent.gamma)
 

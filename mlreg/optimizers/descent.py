@@ -114,7 +114,7 @@ class Descent:
                 yield block
 
         with np.errstate(all="ignore"):
-            vars(likelihood)["summary"] = likelihood.summarise(watched())
+            likelihood.exhaust(watched())
             if likelihood.n_rows < self.size:
                 raise InvalidInput(
                     f"batch_size={self.size} is more than the {likelihood.n_rows} rows"

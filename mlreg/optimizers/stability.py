@@ -81,11 +81,7 @@ def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
                     found = np.partition(found, len(found) - count)[-count:]
                 yield block
 
-        if "summary" in vars(likelihood):
-            for _ in watched():
-                pass
-        else:
-            vars(likelihood)["summary"] = likelihood.summarise(watched())
+        likelihood.exhaust(watched())
         known = likelihood.memo["longest"] = np.sort(found)
     return known[-count:]
 
