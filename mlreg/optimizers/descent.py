@@ -14,6 +14,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.compiled import available, known
 from mlreg.optimizers.minibatch import Step, Walk, descend
 from mlreg.optimizers.path import POINTS, Path
+from mlreg.optimizers.schedules import rates_at
 from mlreg.optimizers.sgd_state import SGDState, fingerprint, load_state, save_state
 from mlreg.optimizers.start import SAMPLE, drawn
 
@@ -204,18 +205,9 @@ class Descent:
 
     def _rates(self, count: int) -> F64:
         """Learning rates of the next minibatches."""
-        within = self.step + np.arange(count)
         self.step += count
-        t = np.asarray(within + self.epoch * self.per_epoch, dtype=np.float64)
-        if self.schedule.unit == "epoch":
-            t = self.epoch + within / self.per_epoch
-        rates = np.asarray(self.schedule(t), dtype=np.float64)
-        if rates.shape != (count,) or not ((rates >= 0) & np.isfinite(rates)).all():
-            raise InvalidInput(
-                f"{self.schedule!r} must give a finite learning rate, not negative, for each of "
-                f"the times it is given; it gave {rates}"
-            )
-        return rates
+        steps = np.arange(self.step - count, self.step)
+        return rates_at(self.schedule, self.epoch, steps, self.per_epoch)
 
     def _end_epoch(self, few: LinearLikelihood | None) -> bool:
         """Remember where it is; False where that is nowhere."""

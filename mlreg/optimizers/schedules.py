@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mlreg.errors import InvalidInput
 
@@ -23,6 +23,7 @@ __all__ = [
     "Polynomial",
     "Schedule",
     "as_schedule",
+    "rates_at",
 ]
 
 F64 = NDArray[np.float64]
@@ -196,15 +197,45 @@ def as_schedule(rate: Any) -> Schedule:
     InvalidInput
         What is neither a positive number nor a schedule.
     """
-    if isinstance(rate, (int, float, np.floating, np.integer)) and not isinstance(rate, bool):
-        if 0 < rate < math.inf:
-            return Constant(float(rate))
-    elif callable(rate) and getattr(rate, "unit", None) in ("step", "epoch"):
+    if _is_rate(rate):
+        return Constant(float(rate))
+    if callable(rate) and getattr(rate, "unit", None) in ("step", "epoch"):
         found: Schedule = rate
         return found
     raise InvalidInput(
         f"learning_rate must be positive and finite, or a schedule of ml.schedules; not {rate!r}"
     )
+
+
+def rates_at(schedule: Schedule, epoch: int, step: ArrayLike, per_epoch: int) -> F64:
+    """Learning rates of minibatches of an epoch, Eq. (13.1), of the shape of ``step``.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        As a function of minibatches or of epochs.
+    epoch : int
+        Epochs before this one.
+    step : array of int
+        Minibatches before each in this epoch, or in later ones, if these go on counting.
+    per_epoch : int
+        Minibatches in an epoch.
+
+    Raises
+    ------
+    InvalidInput
+        A schedule of one's own that gives no learning rates.
+    """
+    within = np.asarray(step, dtype=np.float64)
+    by_step = schedule.unit == "step"
+    t = within + epoch * per_epoch if by_step else epoch + within / per_epoch
+    rates = np.asarray(schedule(t), dtype=np.float64)
+    if rates.shape != t.shape or not ((rates >= 0) & np.isfinite(rates)).all():
+        raise InvalidInput(
+            f"{schedule!r} must give a finite learning rate, not negative, for each of "
+            f"the times it is given; it gave {rates}"
+        )
+    return rates
 
 
 def _check(schedule: Any, positive: tuple[str, ...]) -> None:
@@ -215,7 +246,11 @@ def _check(schedule: Any, positive: tuple[str, ...]) -> None:
 
 
 def _number(name: str, value: Any) -> float:
-    real = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
-    if not (real and 0 < value < math.inf):
+    if not _is_rate(value):
         raise InvalidInput(f"{name} must be positive and finite, not {value!r}")
     return float(value)
+
+
+def _is_rate(value: Any) -> bool:
+    real = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
+    return real and 0 < value < math.inf

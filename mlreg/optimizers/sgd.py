@@ -214,9 +214,9 @@ class SGD:
         }
         bound = max(by) / steep
         rows = likelihood.triangle.n_rows
-        size = rows if self.batch_size == "full" else self.batch_size
-        largest = sgd_status.outlook(self, likelihood, size, self.epochs).largest
-        if not bound < largest < math.inf:  # what is no rate is refused where it is used
+        per_epoch = 1 if self.batch_size == "full" else math.ceil(rows / self.batch_size)
+        largest = float(sgd_status.rates_of(self, per_epoch, self.epochs).max())
+        if not largest > bound:
             return
         how = "(4.5)" if by[max(by)] == "in-order" else "(4.6), in mean square"
         how = "(4.4)" if self.batch_size == "full" else how
