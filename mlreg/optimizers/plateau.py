@@ -8,7 +8,6 @@ regressors to be those of normal ones.
 """
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from mlreg.optimizers.stability import Sampling, eigenvalues
 __all__ = ["epochs_to_average", "plateau", "predicted_plateau", "rate_for"]
 
 F64 = NDArray[np.float64]
-Average = Literal["none", "all", "tail"]
 
 
 def predicted_plateau(
