@@ -3,13 +3,12 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.data.design import ArrayDesign
-from mlreg.errors import MissingDependency
 from mlreg.estimate import Fit
 from mlreg.inference.calibration import log_density
 from mlreg.inference.predict import predict
@@ -22,7 +21,6 @@ __all__ = [
     "Measure",
     "Measures",
     "RowScores",
-    "frame",
     "join",
     "mean_of",
     "measures",
@@ -215,12 +213,3 @@ def table_of(found: Measures, level: float) -> list[str]:
         value, error = getattr(found, name)
         lines.append(f"{label:<{width}}{value:>12.5g}{error:>12.2g}")
     return lines
-
-
-def frame(columns: dict[str, Any], index: Sequence[Any], name: str) -> Any:
-    """A pandas DataFrame of columns, and of an index of that name."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingDependency("to_frame needs pandas: pip install pandas") from error
-    return pd.DataFrame(columns, index=pd.Index(index, name=name))
