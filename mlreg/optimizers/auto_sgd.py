@@ -13,6 +13,7 @@ from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace
+from mlreg.linalg.products import whiten
 from mlreg.linalg.triangle import norm, plain, scale_columns, solve_upper
 from mlreg.optimizers.averaging import Descent, on_host
 from mlreg.optimizers.exact import Exact
@@ -165,6 +166,11 @@ class _Search:
 
     def solution(self) -> Solution:
         """Run, and say how it went."""
+        found = self._found()
+        reads = self.likelihood.reads - self.before
+        return replace(found, reads=reads, reads_by=self.reads)
+
+    def _found(self) -> Solution:
         likelihood = self.likelihood
         with self._counted("factor"):
             n = likelihood.source.n_rows or likelihood.triangle.n_rows
@@ -193,8 +199,7 @@ class _Search:
             start = self._better(start, few)
             mean = self._minibatches(start, self._preconditioner(likelihood, start), m, n)
         with self._counted("certificate"):
-            found = self._refined(start, mean)
-        return replace(found, reads=likelihood.reads - self.before, reads_by=self.reads)
+            return self._refined(start, mean)
 
     def _without(self, why: str) -> Solution:
         """The solution without minibatches."""
@@ -204,12 +209,7 @@ class _Search:
             optimizer = Exact() if likelihood.exact or laplace else Newton()
             found = optimizer.minimize(likelihood)
         told = f"{found.status.message}. {why}: found as {type(optimizer).__name__}() does"
-        return replace(
-            found,
-            status=Status(found.status.code, told),
-            reads=likelihood.reads - self.before,
-            reads_by=self.reads,
-        )
+        return replace(found, status=Status(found.status.code, told))
 
     def _part(self, size: int, rows: int, n: int) -> Iterator[Block]:
         """``rows`` rows of a reshuffled pass, about, ``size`` at a time."""
@@ -251,9 +251,8 @@ class _Search:
         triangle, largest = plain(few.triangle), 0.0
         R = triangle.R[:p, :p]
         for rows in few.rows():
-            W = solve_upper(R, scale_columns(rows[:, :p], -triangle.exponent[:p]).T, transpose=True)
-            leverage = float(np.max(np.sum(W * W, axis=0)))
-            largest = max(largest, leverage)
+            W = whiten(R, scale_columns(rows[:, :p], -triangle.exponent[:p]))
+            largest = max(largest, float(np.max(np.sum(W * W, axis=1))))
         if largest > max(LEVERAGE, 5 * p / m):
             return start, f"for one of them alone has leverage {largest:.2g}"
         return start, ""

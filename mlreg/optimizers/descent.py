@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import Block, PickedBlock
+from mlreg.likelihood.blocks import Block, PickedBlock, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.compiled import available, known
 from mlreg.optimizers.minibatch import Step, Walk, descend
@@ -17,11 +17,12 @@ from mlreg.optimizers.path import POINTS, Path
 from mlreg.optimizers.schedules import rates_at
 from mlreg.optimizers.sgd_state import SGDState, fingerprint, load_state, save_state
 from mlreg.optimizers.start import SAMPLE, drawn
+from mlreg.scoring import whitened
 
 if TYPE_CHECKING:  # a configuration calls this module
     from mlreg.optimizers.sgd import SGD
 
-__all__ = ["Descent"]
+__all__ = ["Descent", "profiled"]
 
 F64 = NDArray[np.float64]
 
@@ -30,6 +31,21 @@ CHUNK = 2**20
 
 LONG = 50_000
 """Minibatches from which on a compiled loop is worth its start."""
+
+
+def profiled(likelihood: LinearLikelihood, params: F64) -> float:
+    """The log σ that minimises the NLL at the coefficients; −∞ or NaN where there is none."""
+    if likelihood.noise.smooth:
+        space = whitened(likelihood)
+        gamma = space.profile(space.scale(params), tolerance=1e-6)
+        return -math.inf if gamma is None else float(gamma[0])
+    total = 0.0  # of Laplace noise: the mean of |z| is one, Eq. (8.2)
+    for block in likelihood.blocks():
+        k = 1.0 if block.frequency is None else to_numpy(block.frequency)
+        root = 1.0 if block.precision is None else np.sqrt(to_numpy(block.precision))
+        r = to_numpy(block.y) - to_numpy(block.X) @ params
+        total += float(np.sum(k * root * np.abs(r)))
+    return math.log(total / likelihood.n_rows) if total > 0 else -math.inf
 
 
 class Descent:
@@ -234,8 +250,6 @@ class Descent:
         return drawn(self.likelihood, size, rows)
 
     def _profiled(self, few: LinearLikelihood) -> float:
-        from mlreg.optimizers.sgd import profiled
-
         finite = np.isfinite(self.walk.params).all()
         return profiled(few, self.walk.params) if finite else math.nan
 

@@ -16,7 +16,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace, Noise
 from mlreg.linalg.triangle import norm
 from mlreg.optimizers import sgd_status
-from mlreg.optimizers.descent import Descent
+from mlreg.optimizers.descent import Descent, profiled
 from mlreg.optimizers.minibatch import Kernel
 from mlreg.optimizers.proximal import require_proximal
 from mlreg.optimizers.schedules import Schedule, as_schedule
@@ -182,10 +182,9 @@ class SGD:
         else:
             self._warn(likelihood)
             ls = least_squares(likelihood)
-            if not likelihood.exact and not ls.perfect:
-                descent.run()
-                return self._any_noise(likelihood, descent, before)
             descent.run()
+            if not likelihood.exact and not ls.perfect:
+                return self._any_noise(likelihood, descent, before)
         way, overflow = descent.way, descent.overflow
         with np.errstate(all="ignore"):
             judged = [norm(ls.contrast(point)) for point in way]
@@ -275,21 +274,6 @@ def require_known(noise: Noise) -> None:
     _ = noise.fisher
     if not noise.smooth and type(noise) is not Laplace:
         raise InvalidInput(f"{noise} has kinks, and SGD() knows only those of Laplace()")
-
-
-def profiled(likelihood: LinearLikelihood, params: F64) -> float:
-    """The log σ that minimises the NLL at the coefficients; −∞ or NaN where there is none."""
-    if likelihood.noise.smooth:
-        space = whitened(likelihood)
-        gamma = space.profile(space.scale(params), tolerance=1e-6)
-        return -math.inf if gamma is None else float(gamma[0])
-    total = 0.0  # of Laplace noise: the mean of |z| is one, Eq. (8.2)
-    for block in likelihood.blocks():
-        k = 1.0 if block.frequency is None else to_numpy(block.frequency)
-        root = 1.0 if block.precision is None else np.sqrt(to_numpy(block.precision))
-        r = to_numpy(block.y) - to_numpy(block.X) @ params
-        total += float(np.sum(k * root * np.abs(r)))
-    return math.log(total / likelihood.n_rows) if total > 0 else -math.inf
 
 
 def finish_descent(
