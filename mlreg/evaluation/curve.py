@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
+from mlreg.checks import whole
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.evaluation.measures import Measure, measures
 from mlreg.evaluation.rows import Rows, about, heard, noted
-from mlreg.evaluation.splits import held_out, whole
+from mlreg.evaluation.splits import held_out
 from mlreg.files import plain
 from mlreg.frames import data_frame
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
+from mlreg.checks import positive, whole
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.likelihood.linear import LinearLikelihood
@@ -110,18 +111,9 @@ class AutoSGD:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        tolerance = self.tolerance
-        if isinstance(tolerance, bool) or not (
-            isinstance(tolerance, (int, float, np.floating)) and 0 < tolerance < math.inf
-        ):
-            raise InvalidInput(f"tolerance must be positive and finite, not {tolerance!r}")
-        for name, least in (("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not (whole and value >= least):
-                raise InvalidInput(
-                    f"{name} must be a whole number of at least {least}, not {value!r}"
-                )
+        positive(self.tolerance, "tolerance")
+        whole(self.batch_size, "batch_size", 1)
+        whole(self.seed, "seed", 0)
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
         """Find the MLE; ``start`` is looked at and not needed.

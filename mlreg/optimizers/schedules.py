@@ -5,7 +5,6 @@ descent, and gives the learning rate there. Decay is what lets stochastic gradie
 constant rate leaves them hovering at a distance that it determines, Eq. (13.4).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -13,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mlreg.checks import is_positive, positive
 from mlreg.errors import InvalidInput
 
 __all__ = [
@@ -93,7 +93,7 @@ class Piecewise:
         self, rates: Sequence[float], boundaries: Sequence[float], *, unit: Unit = "epoch"
     ) -> None:
         for name, values in (("rates", rates), ("boundaries", boundaries)):
-            object.__setattr__(self, name, tuple(_number(name, value) for value in values))
+            object.__setattr__(self, name, tuple(positive(value, name) for value in values))
         object.__setattr__(self, "unit", unit)
         _check(self, ())
         if len(self.rates) != len(self.boundaries) + 1:
@@ -197,7 +197,7 @@ def as_schedule(rate: Any) -> Schedule:
     InvalidInput
         What is neither a positive number nor a schedule.
     """
-    if _is_rate(rate):
+    if is_positive(rate):
         return Constant(float(rate))
     if callable(rate) and getattr(rate, "unit", None) in ("step", "epoch"):
         found: Schedule = rate
@@ -238,19 +238,8 @@ def rates_at(schedule: Schedule, epoch: int, step: ArrayLike, per_epoch: int) ->
     return rates
 
 
-def _check(schedule: Any, positive: tuple[str, ...]) -> None:
-    for name in positive:
-        _number(name, getattr(schedule, name))
+def _check(schedule: Any, numbers: tuple[str, ...]) -> None:
+    for name in numbers:
+        positive(getattr(schedule, name), name)
     if schedule.unit not in ("step", "epoch"):
         raise InvalidInput(f"unit must be 'step' or 'epoch', not {schedule.unit!r}")
-
-
-def _number(name: str, value: Any) -> float:
-    if not _is_rate(value):
-        raise InvalidInput(f"{name} must be positive and finite, not {value!r}")
-    return float(value)
-
-
-def _is_rate(value: Any) -> bool:
-    real = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
-    return real and 0 < value < math.inf

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import certificate, least_squares
+from mlreg.checks import whole
 from mlreg.errors import InvalidInput, NumericalWarning
 from mlreg.likelihood.blocks import to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
@@ -131,21 +132,16 @@ class SGD:
 
     def __post_init__(self) -> None:
         as_schedule(self.learning_rate)
-        if self.batch_size != "full" and not (_is_int(self.batch_size) and self.batch_size >= 1):
-            raise InvalidInput(
-                f"batch_size must be a whole number of at least 1, or 'full', "
-                f"not {self.batch_size!r}"
-            )
-        if not (_is_int(self.epochs) and self.epochs >= 1):
-            raise InvalidInput(f"epochs must be a whole number of at least 1, not {self.epochs!r}")
+        if self.batch_size != "full":
+            whole(self.batch_size, "batch_size", 1, ", or 'full'")
+        whole(self.epochs, "epochs", 1)
+        whole(self.seed, "seed", 0)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 told = ", ".join(map(repr, choices[:-1]))
                 raise InvalidInput(
                     f"{name} must be {told} or {choices[-1]!r}, not {getattr(self, name)!r}"
                 )
-        if not (_is_int(self.seed) and self.seed >= 0):
-            raise InvalidInput(f"seed must be a whole number, not negative; not {self.seed!r}")
         if self.batch_size == "full" and self.update == "implicit":
             raise InvalidInput(
                 "an implicit step of all rows is as dear as the MLE: take a batch_size, or Exact()"
@@ -301,7 +297,3 @@ def finish_descent(
         apart = [norm(point.R @ (space.scale(before) - goal)) for before in way[:-1]]
         past = replace(past, distance=np.append(apart, solution.certificate.distance))
     return replace(solution, history=past)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
