@@ -16,7 +16,7 @@ from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace
 from mlreg.linalg.products import whiten
 from mlreg.linalg.triangle import norm, plain, scale_columns, solve_upper
-from mlreg.optimizers.averaging import Descent, on_host
+from mlreg.optimizers.averaging import AveragedDescent, on_host
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.least_absolute import minimize_absolute, minimize_absolute_scale
 from mlreg.optimizers.newton import Newton, Run, agreement
@@ -304,7 +304,7 @@ class _Search:
         size = min(self.config.batch_size, max(1, n // 16))
         rate = min(2 * size * math.sqrt(2 / (m * n)), size / (size + p + 1))  # Eq. (13.10)
         burn = min(math.ceil(math.log(20 * math.sqrt(n / m)) / rate), math.ceil(n / size))
-        descent = Descent(likelihood, self.noise, start, T, rate, size)
+        descent = AveragedDescent(likelihood, self.noise, start, T, rate, size)
         chunk = size * max(1, round(max(CHUNK // p, 1024) / size))
         with np.errstate(all="ignore"), self._counted("minibatch"):
             for block in self._part(min(chunk, burn * size), burn * size, n):

@@ -13,12 +13,12 @@ from mlreg.optimizers.minibatch import Step, Walk, descend
 from mlreg.optimizers.start import Start
 from mlreg.scoring import HUGE
 
-__all__ = ["Descent", "on_host"]
+__all__ = ["AveragedDescent", "on_host"]
 
 F64 = NDArray[np.float64]
 
 
-class Descent:
+class AveragedDescent:
     """Minibatches from a start, β ← β + ηPg, Eq. (13.9), and their average, Eq. (13.7).
 
     Parameters
