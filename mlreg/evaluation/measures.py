@@ -13,7 +13,7 @@ from mlreg.estimate import Fit
 from mlreg.inference.calibration import log_density
 from mlreg.inference.predict import predict
 from mlreg.inference.prediction import Prediction
-from mlreg.likelihood.blocks import Block, to_numpy
+from mlreg.likelihood.blocks import Block, to_numpy, weights
 from mlreg.likelihood.transform import Transform
 
 __all__ = [
@@ -130,9 +130,7 @@ def score(fit: Fit, blocks: Iterable[Block], level: float) -> RowScores:
 
 def _score(fit: Fit, block: Block, level: float, transform: Transform | None) -> RowScores:
     X, t = to_numpy(block.X), to_numpy(block.y)
-    ones = np.ones(len(t))
-    k = ones if block.frequency is None else to_numpy(block.frequency)
-    w = ones if block.precision is None else to_numpy(block.precision)
+    k, w = weights(block)
     Z = None if block.Z is None else to_numpy(block.Z)
     limits = predict(fit, X, "prediction", level, "transformed", Z, np.sqrt(w))
     assert isinstance(limits, Prediction)

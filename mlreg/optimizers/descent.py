@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import Block, PickedBlock, to_numpy
+from mlreg.likelihood.blocks import Block, PickedBlock, to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.compiled import available, known
 from mlreg.optimizers.minibatch import Step, Walk, descend
@@ -41,10 +41,9 @@ def profiled(likelihood: LinearLikelihood, params: F64) -> float:
         return -math.inf if gamma is None else float(gamma[0])
     total = 0.0  # of Laplace noise: the mean of |z| is one, Eq. (8.2)
     for block in likelihood.blocks():
-        k = 1.0 if block.frequency is None else to_numpy(block.frequency)
-        root = 1.0 if block.precision is None else np.sqrt(to_numpy(block.precision))
+        k, w = weights(block)
         r = to_numpy(block.y) - to_numpy(block.X) @ params
-        total += float(np.sum(k * root * np.abs(r)))
+        total += float(np.sum(k * np.sqrt(w) * np.abs(r)))
     return math.log(total / likelihood.n_rows) if total > 0 else -math.inf
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlreg.certificate import certificate, least_squares
 from mlreg.checks import whole
 from mlreg.errors import InvalidInput, NumericalWarning
-from mlreg.likelihood.blocks import to_numpy
+from mlreg.likelihood.blocks import to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace, Noise
 from mlreg.linalg.triangle import norm
@@ -255,11 +255,8 @@ def _nlls(likelihood: LinearLikelihood, way: list[F64], log_sigmas: list[float])
     with np.errstate(all="ignore"):  # an overflow is an outcome
         for block in likelihood.blocks():
             X, y = to_numpy(block.X), to_numpy(block.y)
-            root = (
-                np.ones(len(y)) if block.precision is None else np.sqrt(to_numpy(block.precision))
-            )
-            k = np.ones(len(y)) if block.frequency is None else to_numpy(block.frequency)
-            z = root[:, None] * (y[:, None] - X @ p) * np.exp(-gamma)
+            k, w = weights(block)
+            z = np.sqrt(w)[:, None] * (y[:, None] - X @ p) * np.exp(-gamma)
             totals += k @ np.asarray(likelihood.noise.rho(z.ravel())).reshape(z.shape)
         totals += likelihood.n_rows * gamma
     return (totals - 0.5 * likelihood.log_precision - likelihood.log_jacobian).tolist()  # type: ignore[no-any-return]

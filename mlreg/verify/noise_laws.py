@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from mlreg.likelihood.blocks import Block, to_numpy
+from mlreg.likelihood.blocks import Block, to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
 from mlreg.verify.quadrature import KNOTS, integral, over_line
@@ -318,10 +318,8 @@ def _sizes(likelihood: LinearLikelihood, theta: F64) -> F64:
 def _rows(likelihood: LinearLikelihood) -> Iterator[tuple[F64, float, float, float, F64]]:
     """Each row with its response, frequency, precision, and its row of the scale design."""
     for block in likelihood.source.blocks():
-        ones = np.ones(block.y.shape[0])
-        k = ones if block.frequency is None else to_numpy(block.frequency)
-        w = ones if block.precision is None else to_numpy(block.precision)
-        Z = ones[:, None] if block.Z is None else to_numpy(block.Z)
+        k, w = weights(block)
+        Z = np.ones((len(k), 1)) if block.Z is None else to_numpy(block.Z)
         yield from zip(to_numpy(block.X), to_numpy(block.y), k, w, Z, strict=True)
 
 
