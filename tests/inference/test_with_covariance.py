@@ -162,6 +162,22 @@ def test_clusters_of_one_row_are_hc0_up_to_factors():
     assert np.abs(one / PLAIN.covariance("HC1") - 1).max() <= EPS
 
 
+def test_two_ways_with_few_clusters_may_have_no_positive_sum():
+    few = (np.arange(N) % 3, np.arange(N) // 20)
+    V = sum(
+        sign * PLAIN.covariance("cluster", groups=g)
+        for sign, g in ((1, few[0]), (1, few[1]), (-1, few[0] * 3 + few[1]))
+    )
+    assert np.linalg.eigvalsh(V)[0] < 0
+    with pytest.warns(ml.NumericalWarning, match="not positive semidefinite"):
+        fit = PLAIN.with_covariance("cluster", groups=few)
+    values = np.linalg.eigvalsh(fit.covariance())
+    assert values[0] >= -EPS * values[-1]
+    # nothing is taken from a variance: what is set to zero was below it
+    assert (fit.std_errors**2 >= np.diagonal(V) - EPS * values[-1]).all()
+    assert fit.df_quantiles == 2
+
+
 def test_no_lags_are_hc0():
     same = PLAIN.covariance("HAC", lags=0) / PLAIN.covariance("HC0")
     assert np.abs(same - 1).max() <= EPS
