@@ -91,7 +91,6 @@ def labels_of(source: Source, groups: Any) -> Labels:
                 f"the labels themselves, such as data[{kinds[0]!r}]"
             )
         return Labels([map(_Coder().codes, inner.labels(kind)) for kind in kinds])
-    check_labels("the data", inner, {"groups": groups})
     said = ["groups"] if len(kinds) == 1 else ["groups[0]", "groups[1]"]
     check_labels("the data", inner, dict(zip(said, kinds, strict=True)))
     if isinstance(inner, ArraySource):

@@ -36,6 +36,7 @@ ANY_LABELS = {
     "bytes": TEXT.astype("S"),
     "small integers": CODES.astype(np.int8),
     "numbers": CODES + 0.5,
+    "large numbers": np.uint64(2**63) + CODES.astype(np.uint64),
     "dates": DAYS,
     "objects": np.array([(c, "x") for c in CODES.tolist()] + [None], dtype=object)[:-1],
     "categories": pd.Series(TEXT, dtype="category"),
@@ -273,6 +274,26 @@ def test_a_missing_label_out_of_core_is_an_error(tmp_path):
     fit = ml.fit(ml.read(tmp_path / "rows.parquet", "y ~ a"))
     with pytest.raises(ml.InvalidInput, match="a missing label in 'firm', first at row 33"):
         fit.covariance("cluster", groups="firm")
+
+
+@pytest.mark.xfail(strict=True, reason="the number is that of the row among those in use, here 19")
+def test_a_row_of_leverage_one_is_named_by_its_number_in_the_file(tmp_path):
+    table = pa.table(
+        {"y": Y, "a": pa.array(without(X[:, 0], None, row=3)), "only": (np.arange(N) == 20) * 1.0}
+    )
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    fit = ml.fit(ml.read(tmp_path / "rows.parquet", "y ~ a + only", missing="drop"))
+    with pytest.raises(ml.InvalidInput, match="row 20 has leverage 1"):
+        fit.covariance("HC3")
+
+
+def test_rows_that_could_be_read_once_only_are_gone():
+    table = pa.table({"y": Y, "a": X[:, 0], "firm": TEXT})
+    stream = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(10))
+    fit = ml.fit(ml.read(stream, "y ~ a"))
+    for kind, groups in (("HC0", None), ("cluster", "firm"), ("cluster", TEXT)):
+        with pytest.raises(ml.InvalidInput, match="can be read only once, and it has been read"):
+            fit.covariance(kind, groups=groups)
 
 
 def test_memory_grows_with_clusters_and_not_with_rows(tmp_path):
