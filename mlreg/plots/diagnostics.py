@@ -16,7 +16,7 @@ from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.inference.bands import in_order, many_in_order, order_band, order_level, outside
 from mlreg.plots.fit_rows import EXACT_ROWS, FitRows, Smooth, require_fit, rows_of
-from mlreg.plots.points import draw_points, label_rows, say
+from mlreg.plots.points import draw_points, label_rows, legend_strip, say
 from mlreg.plots.style import COLOURS, GREY, axes_for
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ def _qq(rows: FitRows, level: float, ax: "Axes") -> "Axes":
             label=f"outside: {int(out.sum())} of {len(out)}",
         )  # fmt: skip
     if banded:
-        _legend(ax)
+        legend_strip(ax)
     law = f"Student's t, {fit.df_resid - 1} df" if exact else str(fit.noise)
     kind = "externally studentised residual" if exact else "standardised residual"
     ax.set(xlabel=f"quantile of {law}", ylabel=kind)
@@ -358,7 +358,7 @@ def _leverage(rows: FitRows, ax: "Axes") -> "Axes":
     ax.set(xlim=(0, right), ylim=(-top, top))
     ax.set(xlabel="leverage", ylabel="studentised residual")
     if len(ax.lines) > 1:
-        _legend(ax)
+        legend_strip(ax)
     say(ax, told, *found.notes)
     _label(ax, rows, h, r, found.cooks_distance)
     return ax
@@ -397,14 +397,7 @@ def _draw_smooth(ax: "Axes", smooth: Smooth | None, level: float) -> None:
         told = f"{100 * level:g} % band of the smooth"
         ax.fill_between(smooth.x, smooth.lower, smooth.upper, label=told, **BAND)
     ax.plot(smooth.x, smooth.y, color=COLOURS[1], linewidth=1.6, label="smooth", zorder=3)
-    _legend(ax)
-
-
-def _legend(ax: "Axes") -> None:
-    """A legend in a strip of its own at the top."""
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.12 * (high - low))
-    ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper left")
+    legend_strip(ax)
 
 
 def _about(rows: FitRows, smooth: Smooth | None) -> str:

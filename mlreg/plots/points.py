@@ -1,6 +1,7 @@
 """Points of figures: each of few rows; of many the outlying ones, and the density of the rest."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mlreg.plots.style import COLOURS, GREY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SHOWN", "draw_points", "label_rows", "outlying", "say"]
+__all__ = ["SHOWN", "draw_points", "label_rows", "legend_strip", "outlying", "say"]
 
 F64 = NDArray[np.float64]
 
@@ -84,6 +85,19 @@ def label_rows(ax: "Axes", x: F64, y: F64, texts: Sequence[str]) -> None:
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5} if shift else None,
             zorder=5,
         )  # fmt: skip
+
+
+def legend_strip(ax: "Axes") -> None:
+    """A legend in a strip of its own at the top, in as many columns as there is room for."""
+    texts = [str(label) for label in ax.get_legend_handles_labels()[1]]
+    box, dpi = ax.get_window_extent(), ax.figure.dpi
+    width, height = float(box.width) / dpi, float(box.height) / dpi  # inches
+    columns = int(np.clip(0.9 * width / (0.075 * max(map(len, texts)) + 0.55), 1, len(texts)))
+    strip = min(0.19 * ceil(len(texts) / columns) + 0.08, 0.4 * height)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + (high - low) * strip / (height - strip))
+    legend = ax.legend(frameon=False, fontsize="small", ncols=columns, loc="upper left")
+    legend.set_in_layout(False)  # it takes no room from the axes
 
 
 def say(ax: "Axes", *sentences: str) -> None:
