@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, fdtri
 
 from mlreg.errors import InvalidInput
+from mlreg.inference.combination import combined, joint_root, lengths
 from mlreg.inference.intervals import FTest, t_interval, t_p_values, t_quantile, wald
+from mlreg.linalg.triangle import solve_upper
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # a fit comes after inference, not the other way round
 __all__ = ["Contrasts", "Region", "WaldTest", "contrasts", "hypotheses", "region", "wald_test"]
 
 F64 = NDArray[np.float64]
+Tokens = list[tuple[str, str]]
 
 NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
@@ -126,8 +129,8 @@ class Region:
         The coefficients.
     centre : ndarray, shape (q,)
         Their estimates.
-    covariance : ndarray, shape (q, q)
-        Theirs.
+    root : ndarray, shape (q, q)
+        Lower triangle K; KKᵀ is their covariance.
     radius : float
         How many standard errors every combination of them may be off: √(q F).
     level : float
@@ -136,7 +139,7 @@ class Region:
 
     names: tuple[str, ...]
     centre: F64
-    covariance: F64
+    root: F64
     radius: float
     level: float
 
@@ -145,15 +148,13 @@ class Region:
         point = np.asarray(point, dtype=np.float64)
         if point.shape != self.centre.shape:
             raise InvalidInput(f"a point has {len(self.centre)} numbers: {', '.join(self.names)}")
-        size = np.sqrt(np.diagonal(self.covariance))
-        values, vectors = np.linalg.eigh(self.covariance / np.outer(size, size))
-        z = vectors.T @ ((point - self.centre) / size) / np.sqrt(values)
+        z = solve_upper(self.root.T, point - self.centre, transpose=True)
         return bool(z @ z <= self.radius**2)
 
     @property
     def limits(self) -> F64:
         """The box around it, shape (q, 2): the limits of each coefficient, all together."""
-        half = self.radius * np.sqrt(np.diagonal(self.covariance))
+        half = self.radius * lengths(self.root)
         return np.column_stack([self.centre - half, self.centre + half])
 
     def boundary(self, points: int = 200) -> F64:
@@ -161,10 +162,8 @@ class Region:
         if len(self.centre) != 2:
             raise InvalidInput(f"a boundary is drawn of two coefficients, not {len(self.centre)}")
         angle = np.linspace(0, 2 * np.pi, points)
-        size = np.sqrt(np.diagonal(self.covariance))
-        values, vectors = np.linalg.eigh(self.covariance / np.outer(size, size))
-        circle = np.column_stack([np.cos(angle), np.sin(angle)]) * np.sqrt(values)
-        return np.asarray(self.centre + self.radius * (circle @ vectors.T) * size)
+        circle = np.column_stack([np.cos(angle), np.sin(angle)])
+        return np.asarray(self.centre + self.radius * circle @ self.root.T)
 
 
 def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F64, tuple[str, ...]]:
@@ -190,16 +189,15 @@ def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F6
         said = tuple(one for part in parts for one in part[2])
         return np.vstack([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), said
     rows, rights, said_ = [], [], []
-    for equation in _split(names, text, ","):
-        sides = _split(names, equation, "=")
+    for equation in _split(_tokens(names, text), ",", text):
+        sides = _split(equation, "=", text)
         if len(sides) == 1:
-            sides = [*sides, "0"]
+            sides = [*sides, [("number", "0")]]
         parsed = [_expression(names, side, text) for side in sides]
-        last = len(parsed) - 1
         for (left, number), words in zip(parsed[:-1], sides[:-1], strict=True):
-            rows.append(left - parsed[last][0])
-            rights.append(parsed[last][1] - number)
-            said_.append(f"{words.strip()} = {sides[last].strip()}")
+            rows.append(left - parsed[-1][0])
+            rights.append(parsed[-1][1] - number)
+            said_.append(f"{_said(words)} = {_said(sides[-1])}")
     L = np.array(rows)
     empty = ~L.any(axis=1)
     if empty.any():
@@ -207,10 +205,10 @@ def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F6
     return L, np.array(rights), tuple(said_)
 
 
-def _tokens(names: Sequence[str], text: str) -> list[tuple[str, str]]:
+def _tokens(names: Sequence[str], text: str) -> Tokens:
     """Names, numbers and signs of a text; the longest name that fits counts."""
     known = sorted(names, key=len, reverse=True)
-    out: list[tuple[str, str]] = []
+    out: Tokens = []
     at = 0
     while at < len(text):
         if text[at].isspace():
@@ -255,25 +253,31 @@ def _word(letter: str) -> bool:
     return letter.isalnum() or letter in "_."
 
 
-def _split(names: Sequence[str], text: str, sign: str) -> list[str]:
-    """The parts of a text between signs that are in no name."""
-    parts, tokens = [""], _tokens(names, text)
-    for kind, token in tokens:
-        if (kind, token) == ("sign", sign):
-            parts.append("")
+def _split(tokens: Tokens, sign: str, text: str) -> list[Tokens]:
+    """The parts between signs."""
+    parts: list[Tokens] = [[]]
+    for token in tokens:
+        if token == ("sign", sign):
+            parts.append([])
         else:
-            quoted = f"`{token}`" if kind == "name" and not token.isidentifier() else token
-            spaced = f" {quoted} " if kind == "sign" and token in "+-" and parts[-1] else quoted
-            parts[-1] += spaced
-    if any(not part.strip() for part in parts):
+            parts[-1].append(token)
+    if not all(parts):
         raise InvalidInput(f"an equation, or a side of one, is empty in {text!r}")
     return parts
 
 
-def _expression(names: Sequence[str], text: str, whole: str) -> tuple[F64, float]:
+def _said(tokens: Tokens) -> str:
+    """A sum, as one writes it."""
+    words = ""
+    for kind, token in tokens:
+        quoted = f"`{token}`" if kind == "name" and not token.isidentifier() else token
+        words += f" {quoted} " if kind == "sign" and token in "+-" and words else quoted
+    return words
+
+
+def _expression(names: Sequence[str], tokens: Tokens, whole: str) -> tuple[F64, float]:
     """Coefficients and constant of a sum."""
     row, constant = np.zeros(len(names)), 0.0
-    tokens = _tokens(names, text)
     at = 0
 
     def wrong() -> InvalidInput:
@@ -331,6 +335,8 @@ def _given(fit: "Fit", what: Any) -> tuple[F64, F64, tuple[str, ...]]:
                 f"give hypotheses in words, or a matrix of {len(fit.names)} finite columns, one "
                 f"for each of {', '.join(fit.names)}; its shape is {L.shape}"
             )
+        if not L.any(axis=1).all():
+            raise InvalidInput("a row of zeros says nothing about a coefficient")
         c, said = np.zeros(len(L)), tuple(_words(row, fit.names) for row in L)
     kept = list(fit.rank_report.kept)
     lost = [j for j in range(len(fit.names)) if j not in kept and L[:, j].any()]
@@ -349,13 +355,12 @@ def _words(row: F64, names: Sequence[str]) -> str:
     )
 
 
-def _combined(fit: "Fit", L: F64) -> tuple[F64, F64]:
-    """Lβ and its covariance."""
-    kept = list(fit.rank_report.kept)
-    V = fit.covariance()[np.ix_(kept, kept)]
-    if not np.isfinite(V).all():
+def _combined(fit: "Fit", L: F64) -> tuple[F64, F64, F64 | None]:
+    """Lβ, and W and C of its covariance."""
+    W, C = combined(fit, L)
+    if not np.isfinite(W).all():
         raise InvalidInput(f"this fit has no standard errors: {fit.status}")
-    return L @ fit.solution.theta[: fit.rank], L @ V @ L.T
+    return L @ fit.solution.theta[: fit.rank], W, C
 
 
 def wald_test(fit: "Fit", what: Any) -> WaldTest:
@@ -363,12 +368,13 @@ def wald_test(fit: "Fit", what: Any) -> WaldTest:
     if fit.prior is not None:
         raise InvalidInput("a posterior is not about a hypothesis: see contrasts and their limits")
     L, c, said = _given(fit, what)
-    estimate, V = _combined(fit, L)
+    estimate, W, C = _combined(fit, L)
     said = tuple(s if "=" in s else f"{s} = 0" for s in said)
-    found: FTest = wald(estimate - c, V, fit.df_quantiles)
+    K = joint_root(W, C)
+    found: FTest = wald(estimate - c, K, fit.df_quantiles)
     exact = fit.exact and fit.robust is None
     return WaldTest(
-        said, estimate - c, np.sqrt(np.diagonal(V)), found.statistic, len(c), found.df_resid,
+        said, estimate - c, lengths(K), found.statistic, len(c), found.df_resid,
         found.p_value, exact,
     )  # fmt: skip
 
@@ -376,8 +382,8 @@ def wald_test(fit: "Fit", what: Any) -> WaldTest:
 def contrasts(fit: "Fit", what: Any, level: float, simultaneous: bool) -> Contrasts:
     """`Fit.contrasts`."""
     L, c, said = _given(fit, what)
-    estimate, V = _combined(fit, L)
-    estimate, error = estimate - c, np.sqrt(np.diagonal(V))
+    estimate, W, C = _combined(fit, L)
+    estimate, error = estimate - c, lengths(W if C is None else W @ C)
     df = fit.df_quantiles
     lower, upper = t_interval(estimate, error, level, df).T
     if simultaneous:
@@ -408,5 +414,7 @@ def region(fit: "Fit", names: Sequence[str], level: float) -> Region:
             f"name different coefficients out of {', '.join(fit.names)}, not {list(names)!r}"
         )
     L = np.eye(len(fit.names))[[fit.names.index(name) for name in names]]
-    estimate, V = _combined(fit, _given(fit, L)[0])
-    return Region(names, estimate, V, _radius(len(names), level, fit.df_quantiles), level)
+    estimate, W, C = _combined(fit, _given(fit, L)[0])
+    return Region(
+        names, estimate, joint_root(W, C), _radius(len(names), level, fit.df_quantiles), level
+    )

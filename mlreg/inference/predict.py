@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from mlreg.data.scale import scale_rows
 from mlreg.errors import InvalidInput, NumericalWarning
+from mlreg.inference.combination import standard_errors
 from mlreg.inference.intervals import t_quantile
-from mlreg.inference.prediction import Prediction, leverage_root, new_observation
+from mlreg.inference.prediction import Prediction, new_observation
 from mlreg.likelihood.student_t import StudentT
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["Of", "predict", "predict_scale"]
+__all__ = ["Of", "check_dependence", "predict", "predict_scale"]
 
 F64 = NDArray[np.float64]
 Of = Literal["median", "mean", "transformed"]
@@ -45,7 +46,7 @@ def predict(
     if of == "mean" and isinstance(fit.noise, StudentT) and (fit.noise.df or 0) <= 1:
         raise InvalidInput(f"{fit.noise} has no mean: take of='median'")
     rows = fit.design.matrix(X_new)
-    _check_dependence(fit, rows)
+    check_dependence(fit, rows)
     kept = rows[:, list(fit.rank_report.kept)]
     mean = centre = kept @ fit.solution.theta[: fit.rank]
     of_scale = (transform is not None and of == "mean") or (
@@ -60,7 +61,7 @@ def predict(
     if interval is None:
         return centre
     df = fit.robust.df if fit.robust else fit.df_resid if fit.exact else math.inf
-    error, quantile = _mean_errors(fit, kept), t_quantile(level, df)
+    error, quantile = standard_errors(fit, kept), t_quantile(level, df)
     if interval == "prediction" and fit.exact:
         error = np.hypot(error, _residual_error(fit) / root_precision)
     half = error * quantile
@@ -85,25 +86,13 @@ def predict_scale(fit: "Fit", X_new: Any, scale: Any = None) -> F64:
         return np.asarray(np.exp(Z @ fit.scale_params))
 
 
-def _mean_errors(fit: "Fit", kept: F64) -> F64:
-    """Standard errors of the means of rows, shape (m,), in units of y."""
-    exponent = fit.R.exponent
-    if fit.robust is not None:
-        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", kept, fit.robust.matrix, kept)))
-    if fit.information is not None:
-        root = leverage_root(fit.information.R, exponent[:-1], kept)
-        return np.asarray(np.ldexp(root, exponent[-1]))
-    root = leverage_root(fit.R.R[:-1, :-1], exponent[:-1], kept)
-    return np.asarray(root * _residual_error(fit))
-
-
 def _residual_error(fit: "Fit") -> float:
     """Residual standard error of least squares at the MLE, in units of y; NaN: a perfect fit."""
     assert fit.least_squares is not None
     return float(np.ldexp(fit.least_squares.s or math.nan, fit.R.exponent[-1]))
 
 
-def _check_dependence(fit: "Fit", rows: F64) -> None:
+def check_dependence(fit: "Fit", rows: F64) -> None:
     """Warn where columns that were left out are not what they were in the fit."""
     for d in fit.rank_report.dependent:
         parts = np.array([c * rows[:, j] for c, j in d.terms]).reshape(-1, len(rows))

@@ -26,8 +26,8 @@ class FittedRows(NamedTuple):
 
     ``A`` is √w X, Eq. (1.5), shape (m, p), of the columns that were kept; ``e`` is √w (y − Xβ),
     shape (m,), at the MLE where it is least squares, else at the estimate; ``root_w`` √w and ``k``
-    frequencies, or None; ``log_sigma`` the logarithm of each row's scale in units of y, or None where it is one;
-    ``first`` the position of the first row among those that are in use.
+    frequencies, or None; ``log_sigma`` the logarithm of each row's scale in units of y, or None
+    where it is one; ``first`` the position of the first row among those that are in use.
     """
 
     A: F64
