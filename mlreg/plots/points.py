@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from textwrap import wrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,45 +19,48 @@ F64 = NDArray[np.float64]
 
 SHOWN = 3000
 """Points that are drawn one by one at most."""
+CELLS = 50  # that the density of more is drawn in, along each axis
 
 
-def outlying(x: F64, y: F64, most: int = SHOWN) -> NDArray[np.bool_]:
-    """Which of many points to draw one by one: those where there are fewest, and the extremes.
-
-    The plane is cut into 50 by 50 cells; whole cells are taken, the emptiest first.
-    """
-    cells = np.zeros(len(x), dtype=np.intp)
-    for values in (x, y):
+def cells_of(x: F64, y: F64) -> tuple[NDArray[np.intp], F64, F64]:
+    """The cell of each point, row by row from the lowest, and the edges of the cells in x and y."""
+    cells, edges = np.zeros(len(x), dtype=np.intp), []
+    for values in (y, x):
         low, size = values.min(), np.ptp(values) or 1.0
-        cells = 50 * cells + np.minimum((50 * ((values - low) / size)).astype(np.intp), 49)
-    counts = np.bincount(cells, minlength=2500)
+        cells = CELLS * cells + np.minimum((CELLS * ((values - low) / size)).astype(int), CELLS - 1)
+        edges.append(low + size * np.linspace(0, 1, CELLS + 1))
+    return cells, edges[1], edges[0]
+
+
+def outlying(cells: NDArray[np.intp], most: int = SHOWN) -> NDArray[np.bool_]:
+    """Which points to draw one by one: those of the emptiest cells, whole cells at a time."""
+    counts = np.bincount(cells, minlength=CELLS**2)
     order = np.argsort(counts, kind="stable")
-    alone = np.zeros(2500, dtype=bool)
-    alone[order[np.cumsum(counts[order]) <= most - 4]] = True
-    chosen = alone[cells]
-    chosen[[x.argmin(), x.argmax(), y.argmin(), y.argmax()]] = True
-    return np.asarray(chosen)
+    alone = np.zeros(CELLS**2, dtype=bool)
+    alone[order[np.cumsum(counts[order]) <= most]] = True
+    return np.asarray(alone[cells])
 
 
-def draw_points(ax: "Axes", x: F64, y: F64, **style: Any) -> str:
+def draw_points(ax: "Axes", x: F64, y: F64) -> str:
     """Draw points at finite places, and say in words what is drawn, if it is not each of them."""
     finite = np.isfinite(x) & np.isfinite(y)
     x, y = x[finite], y[finite]
-    if not len(x):
-        return ""
-    few = len(x) <= SHOWN
-    chosen = np.ones(len(x), dtype=bool) if few else outlying(x, y)
-    if not few:
-        ax.hexbin(
-            x[~chosen], y[~chosen], gridsize=45, bins="log", mincnt=1, cmap="Greys", linewidths=0.1,
-            vmin=0.3, zorder=1,
-        )  # fmt: skip
-    size = 22 if len(x) <= 300 else 9 if len(x) <= 1000 else 5
-    marks = {"s": size, "color": COLOURS[0], "alpha": 0.75 if len(x) <= 300 else 0.5}
-    ax.scatter(x[chosen], y[chosen], linewidths=0, zorder=2, **{**marks, **style})
-    if few:
-        return ""
-    return f"{len(x):,} rows: their density, and {int(chosen.sum()):,} outlying ones"
+    n, told = len(x), ""
+    if n > SHOWN:
+        from matplotlib.colors import LogNorm
+
+        cells, x_edges, y_edges = cells_of(x, y)
+        alone = outlying(cells, SHOWN - 4)
+        counts = np.bincount(cells[~alone], minlength=CELLS**2)
+        shown = np.ma.masked_equal(counts.reshape(CELLS, CELLS), 0)
+        norm = LogNorm(float(shown.min()) / 3, float(shown.max()))
+        ax.pcolormesh(x_edges, y_edges, shown, norm=norm, cmap="Greys", zorder=1)
+        alone[[x.argmin(), x.argmax(), y.argmin(), y.argmax()]] = True
+        x, y = x[alone], y[alone]
+        told = f"{n:,} rows: their density, and {len(x):,} outlying ones"
+    size, alpha = (22, 0.75) if n <= 300 else (9 if n <= 1000 else 5, 0.5)
+    ax.scatter(x, y, s=size, color=COLOURS[0], alpha=alpha, linewidths=0, zorder=2)
+    return told
 
 
 def label_rows(ax: "Axes", x: F64, y: F64, texts: Sequence[str]) -> None:
@@ -102,6 +106,7 @@ def legend_strip(ax: "Axes") -> None:
 
 def say(ax: "Axes", *sentences: str) -> None:
     """A caption above the axes, in small letters, a line for each sentence that is not empty."""
-    told = "\n".join(sentence for sentence in sentences if sentence)
+    room = max(20, int(ax.get_window_extent().width / ax.figure.dpi / 0.075))  # letters
+    told = "\n".join(line for sentence in sentences for line in wrap(sentence, room))
     if told:
         ax.set_title(told, loc="left", fontsize="small", color=GREY)

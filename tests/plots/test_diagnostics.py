@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy.special import betainc, betaincinv, stdtr, stdtrit
@@ -13,7 +13,7 @@ from scipy.special import betainc, betaincinv, stdtr, stdtrit
 import mlreg as ml
 from mlreg import plots
 from mlreg.inference.bands import order_band
-from mlreg.plots.points import SHOWN, outlying
+from mlreg.plots.points import SHOWN, cells_of, outlying
 
 FOUR = [plots.residuals, plots.qq, plots.scale_location, plots.leverage]
 ALL = [*FOUR, plots.influence]
@@ -43,7 +43,7 @@ def points(ax, which=0):
 
 def dots(ax):
     """Every point that is drawn as one."""
-    found = [c.get_offsets() for c in ax.collections if not isinstance(c, PolyCollection)]
+    found = [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
     return np.concatenate([np.asarray(f) for f in found])
 
 
@@ -228,12 +228,21 @@ def test_a_million_rows_take_seconds_and_keep_their_extremes():
 def test_outlying_points_are_where_there_are_fewest():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 50_000))
-    alone = outlying(x, y, 1000)
+    cells, _, _ = cells_of(x, y)
+    alone = outlying(cells, 1000)
+    counts = np.bincount(cells)[cells]
     assert 500 < alone.sum() <= 1000
-    for values in (x, y):
-        assert alone[[values.argmin(), values.argmax()]].all()
-    assert np.hypot(x, y)[alone].min() > np.median(np.hypot(x, y))
-    assert outlying(np.zeros(5000), y[:5000], 1000).any()  # of no width
+    assert counts[alone].max() <= counts[~alone].min()
+    assert cells_of(np.zeros(5), y[:5])[0].max() < 2500  # of no width
+
+
+def test_each_of_many_rows_is_a_point_or_counted():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(20_000, 2))
+    ax = drawn(plots.residuals(ml.fit(X, X @ [1, 1] + rng.normal(size=20_000))))
+    (mesh,) = [c for c in ax.collections if isinstance(c, QuadMesh)]
+    counted, extremes = int(mesh.get_array().sum()), 4
+    assert 20_000 <= counted + len(dots(ax)) <= 20_000 + extremes
 
 
 # What is not defined
