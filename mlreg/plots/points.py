@@ -27,8 +27,8 @@ def cells_of(x: F64, y: F64) -> tuple[NDArray[np.intp], F64, F64]:
     cells, edges = np.zeros(len(x), dtype=np.intp), []
     for values in (y, x):
         low, size = values.min(), np.ptp(values) or 1.0
-        cells = CELLS * cells + np.minimum((CELLS * ((values - low) / size)).astype(int), CELLS - 1)
-        edges.append(low + size * np.linspace(0, 1, CELLS + 1))
+        cells = CELLS * cells + np.rint((CELLS - 1) * ((values - low) / size)).astype(np.intp)
+        edges.append(low + size * (np.arange(CELLS + 1) - 0.5) / (CELLS - 1))
     return cells, edges[1], edges[0]
 
 
@@ -54,7 +54,9 @@ def draw_points(ax: "Axes", x: F64, y: F64) -> str:
         counts = np.bincount(cells[~alone], minlength=CELLS**2)
         shown = np.ma.masked_equal(counts.reshape(CELLS, CELLS), 0)
         norm = LogNorm(float(shown.min()) / 3, float(shown.max()))
-        ax.pcolormesh(x_edges, y_edges, shown, norm=norm, cmap="Greys", zorder=1)
+        mesh = ax.pcolormesh(x_edges, y_edges, shown, norm=norm, cmap="Greys", zorder=1)
+        mesh.sticky_edges.x.clear()
+        mesh.sticky_edges.y.clear()
         alone[[x.argmin(), x.argmax(), y.argmin(), y.argmax()]] = True
         x, y = x[alone], y[alone]
         told = f"{n:,} rows: their density, and {len(x):,} outlying ones"
@@ -106,7 +108,7 @@ def legend_strip(ax: "Axes") -> None:
 
 def say(ax: "Axes", *sentences: str) -> None:
     """A caption above the axes, in small letters, a line for each sentence that is not empty."""
-    room = max(20, int(ax.get_window_extent().width / ax.figure.dpi / 0.075))  # letters
+    room = max(20, int(ax.get_window_extent().width / ax.figure.dpi / 0.06))  # letters
     told = "\n".join(line for sentence in sentences for line in wrap(sentence, room))
     if told:
         ax.set_title(told, loc="left", fontsize="small", color=GREY)
