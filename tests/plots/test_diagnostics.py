@@ -8,11 +8,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from scipy.special import betainc, betaincinv, stdtr, stdtrit
+from scipy.special import bdtr, betainc, betaincinv, stdtr, stdtrit
 
 import mlreg as ml
 from mlreg import plots
 from mlreg.inference.bands import order_band
+from mlreg.plots.fit_rows import rows_of
 from mlreg.plots.points import SHOWN, cells_of, outlying
 
 FOUR = [plots.residuals, plots.qq, plots.scale_location, plots.leverage]
@@ -149,6 +150,21 @@ def test_bands_find_what_is_wrong_and_leave_alone_what_is_not(data):
     assert legend(plots.qq(right)) == ["95 % band"]
     assert legend(plots.qq(wild))[1].startswith("outside: ")
     assert legend(plots.qq(right, level=0.8))[0] == "80 % band"
+
+
+def test_the_bands_of_smooths_have_their_level():
+    rng = np.random.default_rng(5)
+    X = rng.standard_t(3, size=(25, 2))
+    pictures, outs = 250, np.zeros(2, dtype=int)
+    for _ in range(pictures):
+        rows = rows_of(ml.fit(X, rng.normal(size=25)))
+        for k, smooth in enumerate((rows.smooth(0.8), rows.smooth_root(0.8))):
+            outs[k] += bool(((smooth.y < smooth.lower) | (smooth.y > smooth.upper)).any())
+    # the limit is the 200th of 999 draws, so that the chance to pass it is Beta(200, 800), within
+    # 0.13 and 0.27 but for 1e-7; then a count beyond these has a probability of 1e-7, too
+    assert (bdtr(outs, pictures, 0.13) > 1e-7).all()
+    assert (bdtr(outs - 1, pictures, 0.27) < 1 - 1e-7).all()
+    assert bdtr(outs.max(), pictures, 0.5) < 1e-7  # it would tell a level of one half
 
 
 def test_the_page_has_all_four_and_nothing_of_pyplots(fit):
