@@ -15,11 +15,11 @@ from mlreg.plots.diagnostics import (
     diagnostics,
     influence,
     leverage,
-    qq,
     residuals,
     scale_location,
 )
 from mlreg.plots.estimates import coefficients, profile
+from mlreg.plots.quantiles import qq
 from mlreg.plots.watching import Run, textbook_runs, watch
 
 __all__ = [

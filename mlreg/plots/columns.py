@@ -16,7 +16,7 @@ from mlreg.inference.influence import influence_blocks
 from mlreg.inference.intervals import t_quantile
 from mlreg.plots.estimates import interval_of
 from mlreg.plots.fit_rows import require_fit
-from mlreg.plots.points import draw_points, label_rows, legend_strip, say
+from mlreg.plots.points import draw_points, label_rows, legend_strip, say, settle
 from mlreg.plots.style import COLOURS, axes_for
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ def partial_regression(
         ends, slope * ends, color=COLOURS[1], linewidth=1.6, zorder=3,
         label=f"slope {slope:.4g}, the coefficient",
     )  # fmt: skip
-    ax.set_xlim(ax.get_xlim())
     legend_strip(ax)
     root = "root of weight × " if weighted else ""
     ax.set(xlabel=f"{root}{which}, less what the others say of it")
@@ -103,7 +102,7 @@ def partial_regression(
     say(ax, told)
     pull = np.abs(x * e)  # what a row adds to the slope's normal equation
     far = np.argsort(-pull, kind="stable")[: 3 if pull.max(initial=0.0) > 0 else 0]
-    ax.figure.figure.draw_without_rendering()
+    settle(ax)
     label_rows(ax, x[far], y[far], [str(row) for row in numbers[far]])
     return ax
 

@@ -10,24 +10,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtr, stdtrit
 
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.inference.bands import in_order, many_in_order, order_band, order_level, outside
-from mlreg.plots.fit_rows import EXACT_ROWS, FitRows, Smooth, require_fit, rows_of
-from mlreg.plots.points import draw_points, label_rows, legend_strip, say
+from mlreg.inference.bands import outside
+from mlreg.plots.fit_rows import FitRows, Smooth, require_fit, rows_of
+from mlreg.plots.points import (
+    BAND,
+    LABELLED,
+    draw_points,
+    label_rows,
+    legend_strip,
+    say,
+    settle,
+)
+from mlreg.plots.quantiles import draw_qq
 from mlreg.plots.style import COLOURS, GREY, axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["diagnostics", "influence", "leverage", "qq", "residuals", "scale_location"]
+__all__ = ["diagnostics", "influence", "leverage", "residuals", "scale_location"]
 
 F64 = NDArray[np.float64]
-BAND: dict[str, Any] = {"color": COLOURS[5], "alpha": 0.3, "linewidth": 0, "zorder": 0}
-LABELLED = 3
 
 
 def residuals(fit: Fit, *, level: float = 0.95, ax: "Axes | None" = None) -> "Axes":
@@ -62,36 +68,6 @@ def residuals(fit: Fit, *, level: float = 0.95, ax: "Axes | None" = None) -> "Ax
         Without matplotlib.
     """
     return _residuals(rows_of(fit), level, axes_for(ax))
-
-
-def qq(fit: Fit, *, level: float = 0.95, ax: "Axes | None" = None) -> "Axes":
-    """Residuals in order over the quantiles that they should have, with a simultaneous band.
-
-    Least squares: externally studentised residuals over quantiles of Student's t with n − p − 1
-    degrees of freedom, Eq. (12.10). Each order statistic has a band of the same local level,
-    Eq. (12.16), all of them together the level. It is exact up to 2000 rows; of more, residuals
-    are taken for draws of which mean and scale are taken off.
-
-    Other noises: e/σ̂ over the noise's own quantiles; the band is that of independent draws, and
-    too wide, for what was estimated makes residuals keep nearer to their quantiles.
-
-    Parameters
-    ----------
-    fit, level, ax
-        As of `residuals`.
-
-    Returns
-    -------
-    matplotlib Axes
-        The first points are those inside the band, the second those outside, if there are any. Of
-        many rows all of the tails, and some between.
-
-    Raises
-    ------
-    InvalidInput, InvalidType, DataNeeded, MissingDependency
-        As of `residuals`.
-    """
-    return _qq(rows_of(fit), level, axes_for(ax))
 
 
 def scale_location(fit: Fit, *, level: float = 0.95, ax: "Axes | None" = None) -> "Axes":
@@ -227,23 +203,18 @@ def diagnostics(fit: Fit, *, level: float = 0.95) -> "Figure":
     outside(level)
     figure: Any = axes_for(None, (9.6, 7.6)).figure
     figure.clear()
-    axes = figure.subplots(2, 2)
-    whole = ""
     try:
         rows = rows_of(fit)
     except InvalidInput as refusal:
-        whole = str(refusal)
+        _words(figure.add_subplot(), str(refusal))
+        return figure  # type: ignore[no-any-return]
     panels: list[Callable[[Axes], Axes]] = [
         lambda ax: _residuals(rows, level, ax),
-        lambda ax: _qq(rows, level, ax),
+        lambda ax: draw_qq(rows, level, ax),
         lambda ax: _scale_location(rows, level, ax),
         lambda ax: _leverage(rows, ax),
     ]
-    if whole:
-        figure.clear()
-        _words(figure.add_subplot(), whole)
-        return figure  # type: ignore[no-any-return]
-    for panel, ax in zip(panels, axes.flat, strict=True):
+    for panel, ax in zip(panels, figure.subplots(2, 2).flat, strict=True):
         ax.spines[["top", "right"]].set_visible(False)
         try:
             panel(ax)
@@ -283,61 +254,6 @@ def _scale_location(rows: FitRows, level: float, ax: "Axes") -> "Axes":
     return ax
 
 
-def _qq(rows: FitRows, level: float, ax: "Axes") -> "Axes":
-    outside(level)
-    fit, found = rows.fit, rows.influence
-    exact = fit.exact
-    if exact and fit.df_resid < 2:
-        raise InvalidInput(
-            "one residual degree of freedom: without a row none is left, and no residual is "
-            "studentised. A QQ plot needs two"
-        )
-    z = found.externally_studentised if exact else rows.standardised
-    known = np.flatnonzero(np.isfinite(z))
-    order = known[np.argsort(z[known], kind="stable")]
-    n = len(order)
-    chosen = _spread(n)
-    y, labelled = z[order][chosen], order[chosen]
-    frequency = found.frequency
-    banded = frequency is None and not (exact and rows.no_band)
-    if frequency is None:
-        place = betaincinv(chosen + 1.0, n - chosen, 0.5)  # the median of that order statistic
-    else:
-        total = np.cumsum(frequency[order])
-        place = ((total - 0.5 * frequency[order]) / total[-1])[chosen]
-
-    def quantile(u: F64) -> F64:
-        return np.asarray(stdtrit(fit.df_resid - 1, u) if exact else fit.noise.quantile(u))
-
-    x = quantile(place)
-    out = np.zeros(len(x), dtype=bool)
-    told = f"of {n:,} rows {len(chosen):,} are drawn, the outermost all" if len(chosen) < n else ""
-    if banded:
-        lower, upper = (quantile(u) for u in _order_limits(rows, known, chosen, level))
-        kind = "band" if exact else "band of independent draws"
-        ax.fill_between(x, lower, upper, label=f"{100 * level:g} % {kind}", **BAND)
-        out = (y < lower) | (y > upper)
-    ends = np.array([x[0], x[-1]])
-    ax.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
-    size = 22 if n <= 300 else 9
-    ax.scatter(x[~out], y[~out], s=size, color=COLOURS[0], alpha=0.75, linewidths=0, zorder=2)
-    if out.any():
-        ax.scatter(
-            x[out], y[out], s=size + 4, color=COLOURS[1], marker="D", linewidths=0, zorder=3,
-            label=f"outside: {int(out.sum())} of {len(out)}",
-        )  # fmt: skip
-    if banded:
-        legend_strip(ax)
-    law = f"Student's t, {fit.df_resid - 1} df" if exact else str(fit.noise)
-    kind = "externally studentised residual" if exact else "standardised residual"
-    ax.set(xlabel=f"quantile of {law}", ylabel=kind)
-    say(ax, told, "" if banded else rows.no_band, _without(rows))
-    far = np.argsort(-np.abs(y), kind="stable")[:LABELLED]
-    _settle(ax)
-    label_rows(ax, x[far], y[far], [str(found.rows[i]) for i in labelled[far]])
-    return ax
-
-
 def _leverage(rows: FitRows, ax: "Axes") -> "Axes":
     found, p = rows.influence, rows.fit.rank
     h, r = found.leverage, found.internally_studentised  # or it says why they are none
@@ -367,29 +283,6 @@ def _leverage(rows: FitRows, ax: "Axes") -> "Axes":
 # Parts of them
 
 
-def _order_limits(
-    rows: FitRows, known: NDArray[np.intp], chosen: NDArray[np.intp], level: float
-) -> tuple[F64, F64]:
-    """Limits of chosen order statistics of the known rows, as probabilities."""
-    fit, n = rows.fit, len(known)
-    if fit.exact and len(rows.fitted) <= EXACT_ROWS:
-        at = in_order(rows.draws()[known], fit.df_resid, chosen)
-    else:
-        fitted = (fit.exact and fit.constant is not None, fit.exact)
-        at = many_in_order(n, chosen, np.random.default_rng(0), fitted)
-    i: F64 = chosen + np.float64(1)
-    return order_band(order_level(at, i, n, level), i, n)
-
-
-def _spread(n: int) -> NDArray[np.intp]:
-    """Which of n order statistics to draw, from 0: all of few, of many the tails and some."""
-    if n <= 500:
-        return np.arange(n)
-    tail = np.arange(100)
-    between = np.floor(n * ndtr(np.linspace(-4, 4, 300))).astype(np.intp)
-    return np.unique(np.concatenate([tail, n - 1 - tail, np.clip(between, 0, n - 1)]))
-
-
 def _draw_smooth(ax: "Axes", smooth: Smooth | None, level: float) -> None:
     if smooth is None:
         return
@@ -416,14 +309,8 @@ def _label(ax: "Axes", rows: FitRows, x: F64, y: F64, size: F64, most: int = LAB
     """Number the rows that are largest by a measure."""
     known = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & (size > 0))
     far = known[np.argsort(-size[known], kind="stable")[:most]]
-    _settle(ax)
+    settle(ax)
     label_rows(ax, x[far], y[far], [str(rows.influence.rows[i]) for i in far])
-
-
-def _settle(ax: "Axes") -> None:
-    """Let the layout find its places, and hold the limits."""
-    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
-    ax.figure.figure.draw_without_rendering()
 
 
 def _words(ax: "Axes", text: str) -> None:

@@ -171,7 +171,8 @@ def rows_of(fit: Any) -> FitRows:
     Raises
     ------
     InvalidInput
-        A fit without residuals to speak of: as many coefficients as rows, or perfect.
+        A fit without residuals to speak of: as many coefficients as rows, or perfect; columns so
+        nearly collinear that leverages are rounding.
     DataNeeded
         A fit without its rows.
     """
@@ -185,6 +186,8 @@ def rows_of(fit: Any) -> FitRows:
     if perfect or fit.status.code == "perfect-fit":
         raise InvalidInput("the data fit perfectly: their residuals are rounding, and tell nothing")
     found, fitted, sigma = influence(fit), [], []
+    if fit.exact and not found.rounding < 1:
+        raise InvalidInput("; ".join(found.notes))  # leverages are not known
     exponent = fit.R.exponent
     beta = scale_columns(fit._beta, exponent[:-1] - exponent[-1])
     if fit.least_squares is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import ceil
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,25 @@ from mlreg.plots.style import COLOURS, GREY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SHOWN", "draw_points", "label_rows", "legend_strip", "outlying", "say"]
+__all__ = [
+    "BAND",
+    "LABELLED",
+    "SHOWN",
+    "cells_of",
+    "draw_points",
+    "label_rows",
+    "legend_strip",
+    "outlying",
+    "say",
+    "settle",
+]
 
 F64 = NDArray[np.float64]
 
 SHOWN = 3000
 """Points that are drawn one by one at most."""
+LABELLED = 3  # rows that are named
+BAND: dict[str, Any] = {"color": COLOURS[5], "alpha": 0.3, "linewidth": 0, "zorder": 0}
 CELLS = 50  # that the density of more is drawn in, along each axis
 
 
@@ -112,3 +125,9 @@ def say(ax: "Axes", *sentences: str) -> None:
     told = "\n".join(line for sentence in sentences for line in wrap(sentence, room))
     if told:
         ax.set_title(told, loc="left", fontsize="small", color=GREY)
+
+
+def settle(ax: "Axes") -> None:
+    """Let the layout find its places, and hold the limits."""
+    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
+    ax.figure.figure.draw_without_rendering()

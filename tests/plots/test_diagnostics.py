@@ -352,11 +352,21 @@ def test_few_rows_one_column_and_leverage_one(data):
     marked = ml.fit(np.column_stack([X, np.arange(90) == 7]), y)
     for one in ALL:
         ax = drawn(one(marked))
-        told = ax.get_title(loc="left")
+        told = ax.get_title(loc="left").replace("\n", " ")
         assert one is plots.residuals or "leverage 1" in told, one
         assert len(dots(ax)) == 90 - (one is not plots.residuals)
     origin = ml.fit(X, y, intercept=False)
     origin.plot().canvas.draw()
+
+
+def test_rows_that_cannot_be_drawn_are_said(data):
+    X = data[0]
+    y = X @ [1, 2, 3]
+    y[5] += 10  # all others fit perfectly
+    ax = drawn(plots.qq(ml.fit(X, y)))
+    assert "without row 5 the other rows fit perfectly" in ax.get_title(loc="left").replace(
+        "\n", " "
+    )
 
 
 def test_a_fit_without_rows_says_so(fit, tmp_path):
