@@ -56,7 +56,8 @@ def residuals(fit: Fit, *, level: float = 0.95, ax: "Axes | None" = None) -> "Ax
     Returns
     -------
     matplotlib Axes
-        Residuals √w (y − Xβ), in units of y, of a transformed response on the scale of the model.
+        Residuals √w (y − Xβ) from the MLE, in units of y; of a transformed response on the scale of
+        the model. Labels are numbers of rows, from 0.
 
     Raises
     ------
