@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.data.arrays import check_labels
 from mlreg.errors import DataNeeded, InvalidInput, MissingDependency, NumericalWarning
 from mlreg.estimate import Fit
 from mlreg.fitting import fit as fit_by_likelihood
@@ -32,6 +33,11 @@ except ImportError as error:
 __all__ = ["MaximumLikelihoodRegressor"]
 
 F64 = NDArray[np.float64]
+CHOICES: dict[str, tuple[Any, Any]] = {
+    "fit_intercept": (True, False),
+    "rank_deficient": ("drop", "raise"),
+    "weights": ("precision", "frequency"),
+}
 PRECISIONS = (np.float64, np.float32)  # as they are: mlreg casts block by block
 
 
@@ -214,7 +220,7 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
             In units of y; an array of NumPy whatever X is, as of every regressor of scikit-learn.
         std : ndarray, shape (m,)
             With ``return_std``: of a new observation about this prediction, Eq. (12.13), with the
-            errors of the coefficients.
+            errors of the coefficients; NaN for a perfect fit.
 
         Warns
         -----
@@ -253,15 +259,19 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
         """
         if kind not in ("prediction", "mean"):
             raise InvalidInput(f"kind must be 'prediction' or 'mean', not {kind!r}")
-        limits = self.fit_.predict(self._new_rows(X), kind, level)
+        rows = self._new_rows(X)
+        limits = self.fit_.predict(rows, kind, level)
         return np.column_stack([limits.lower, limits.upper])
 
     def _rows(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool
     ) -> tuple[Any, Any, dict[str, Any]]:
         """Rows as scikit-learn checks them, and what else `mlreg.fit` wants to know of them."""
-        if self.weights not in ("precision", "frequency"):
-            raise InvalidInput(f"weights must be 'precision' or 'frequency', not {self.weights!r}")
+        for name, allowed in CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                one, other = map(repr, allowed)
+                raise InvalidInput(f"{name} must be {one} or {other}, not {value!r}")
+        check_labels("X", X, {"y": y, "sample_weight": sample_weight})
         shape = np.asarray(y).shape
         if len(shape) == 2 and shape[1] > 1:
             raise InvalidInput(
@@ -269,7 +279,7 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
                 "estimator in sklearn.multioutput.MultiOutputRegressor"
             )
         X, y = validate_data(self, X, y, reset=first, dtype=PRECISIONS, y_numeric=True)
-        given: dict[str, Any] = {"intercept": self.fit_intercept}
+        given: dict[str, Any] = {"intercept": bool(self.fit_intercept)}
         if hasattr(self, "feature_names_in_"):
             given["names"] = list(self.feature_names_in_)
         if sample_weight is not None:
@@ -284,7 +294,8 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
         """Set what was learned, and say which columns were left out."""
         report, names = fitted.rank_report, fitted.names
         self.fit_, self._statistics = fitted, statistics
-        params = np.nan_to_num(fitted.params) if report.dependent else fitted.params
+        params = fitted.params
+        params[[d.column for d in report.dependent]] = 0.0
         self.coef_ = params[1:] if self.fit_intercept else params
         self.intercept_ = float(params[0]) if self.fit_intercept else 0.0
         self.sigma_ = fitted.sigma

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 import sklearn
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
@@ -153,8 +154,6 @@ def test_weights_are_precisions_or_frequencies(rows):
 
 def test_bad_weights_are_refused(rows):
     X, y = rows
-    with pytest.raises(ml.InvalidInput, match="'precision' or 'frequency', not 'ones'"):
-        MaximumLikelihoodRegressor(weights="ones").fit(X, y)
     with pytest.raises(ValueError, match="whole numbers"):
         MaximumLikelihoodRegressor(weights="frequency").fit(X, y, sample_weight=y**2)
     for w in (-np.ones(len(y)), np.full(len(y), np.nan), np.ones(3)):
@@ -289,6 +288,35 @@ def test_parameters_are_those_given_and_can_be_cloned():
     )
 
 
+@pytest.mark.parametrize("prior", [None, ml.NormalPrior(1.0)])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"weights": "ones"}, "weights must be 'precision' or 'frequency', not 'ones'"),
+        ({"rank_deficient": None}, "rank_deficient must be 'drop' or 'raise', not None"),
+        ({"fit_intercept": None}, "fit_intercept must be True or False, not None"),
+    ],
+)
+def test_a_setting_without_meaning_is_refused(rows, setting, said, prior):
+    with pytest.raises(ml.InvalidInput, match=said):
+        MaximumLikelihoodRegressor(**setting, prior=prior).fit(*rows)
+
+
+def test_rows_labelled_differently_are_refused(rows):
+    X, y = rows
+    data, response = pd.DataFrame(X), pd.Series(y)
+    with pytest.raises(ml.InvalidInput, match="rows of X and of y are labelled differently"):
+        MaximumLikelihoodRegressor().fit(data, response[::-1])
+    with pytest.raises(ml.InvalidInput, match="rows of X and of sample_weight are"):
+        MaximumLikelihoodRegressor().fit(data, y, sample_weight=response[::-1] ** 2)
+
+
+def test_before_fit_there_is_nothing(rows):
+    for method in ("predict", "predict_interval"):
+        with pytest.raises(NotFittedError):
+            getattr(MaximumLikelihoodRegressor(), method)(rows[0])
+
+
 def test_grid_search_over_noise_and_prior(rows):
     X, y = rows
     grid = {
@@ -310,16 +338,15 @@ def test_columns_keep_their_names_through_a_pipeline(library):
     data = pd.DataFrame(frame) if library == "pandas" else pl.DataFrame(frame)
     y = data["area"] * 2 + np.array([0, 1, 3, 0.5, 1, 3, 0])
     columns = make_column_transformer(
-        (OneHotEncoder(sparse_output=False), ["town"]), remainder="passthrough"
+        (OneHotEncoder(sparse_output=False), ["town"]), ("passthrough", ["area"])
     )
-    assert isinstance(columns, ColumnTransformer)
     pipeline = make_pipeline(columns, MaximumLikelihoodRegressor()).set_output(transform=library)
     with pytest.warns(ml.NumericalWarning, match="onehotencoder__town_c"):
         pipeline.fit(data, y)
     names = ["onehotencoder__town_a", "onehotencoder__town_b", "onehotencoder__town_c"]
     last = pipeline[-1]
-    assert list(last.feature_names_in_) == [*names, "remainder__area"]
-    assert last.fit_.names == ("Intercept", *names, "remainder__area")
+    assert list(last.feature_names_in_) == [*names, "passthrough__area"]
+    assert last.fit_.names == ("Intercept", *names, "passthrough__area")
     assert type(pipeline.predict(data)) is np.ndarray
 
 
