@@ -47,7 +47,7 @@ def _least_squares(regressor: Any) -> bool:
         value = getattr(regressor, name)
         if value is not None and not isinstance(value, kinds):
             raise InvalidInput(
-                f"partial_fit is for least squares, of which a triangle holds all that matters; "
+                "partial_fit is for least squares, of which a triangle holds all that matters; "
                 f"{name}={value!r} needs all rows at once: use fit"
             )
     return True
