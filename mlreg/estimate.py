@@ -18,6 +18,7 @@ from mlreg.errors import DataNeeded, InvalidInput
 from mlreg.files import plain, write
 from mlreg.frames import data_frame
 from mlreg.inference.collinearity import Collinearity, collinearity
+from mlreg.inference.combination import combined, joint_root, standard_errors
 from mlreg.inference.covariance import Kind, robust_covariance
 from mlreg.inference.diagnose import Diagnosis, diagnose
 from mlreg.inference.hypothesis import (
@@ -187,6 +188,8 @@ class Fit:
     @property
     def scale_std_errors(self) -> F64:
         """Standard errors of `scale_params`, shape (q,), Eq. (9.5): 1/√(2n) for a Gaussian σ."""
+        if self.robust is not None and self.robust.scale_std_errors is not None:
+            return self.robust.scale_std_errors
         if self.information is not None:
             return self.information.scale_std_errors
         perfect = self.status.code == "perfect-fit"
@@ -311,10 +314,8 @@ class Fit:
         df_model = self.rank - (self.constant is not None)
         if self.robust is not None:
             free = [j for j in range(self.rank) if j != self.constant]
-            chosen = np.eye(self.rank)[free]
-            return wald(
-                chosen @ self._beta, chosen @ self.robust.matrix @ chosen.T, self.df_quantiles
-            )
+            K = joint_root(*combined(self, np.eye(self.rank)[free]))
+            return wald(self._beta[free], K, self.df_quantiles)
         if self.status.code == "perfect-fit":
             return f_test(1.0, 0.0, df_model, self.df_resid)
         t, r = self._total_norm, self._residual_norm
@@ -333,7 +334,7 @@ class Fit:
         """
         ls = self.least_squares
         if self.robust is not None:
-            return self._spread(np.sqrt(np.diagonal(self.robust.matrix)))
+            return self._spread(standard_errors(self, np.eye(self.rank)))
         if self.information is not None:
             return self._spread(self.information.std_errors)
         assert ls is not None
@@ -364,12 +365,15 @@ class Fit:
         lags : int, optional
             Of ``HAC``, the rows being in order of time; ⌊4 (n/100)^(2/9)⌋ by default.
         """
-        if kind is None and self.robust is not None and groups is None and lags is None:
-            return self._square(self.robust.matrix)
-        if kind in (None, "expected"):
-            check_kind("expected", groups, lags, self.n_rows, self.rank)
+        if kind is not None:
+            return self.with_covariance(kind, groups=groups, lags=lags).covariance()
+        check_kind("expected", groups, lags, self.n_rows, self.rank)
+        W, C = combined(self, np.eye(self.rank))
+        if C is None:
             return self._expected()
-        return self._square(self._robust(kind, groups, lags).matrix)
+        with np.errstate(over="ignore", under="ignore"):
+            H = W @ C
+            return self._square(H @ H.T)
 
     def with_covariance(self, kind: Kind, *, groups: Any = None, lags: int | None = None) -> "Fit":
         """The same fit, whose standard errors, tests and intervals use another covariance.
@@ -404,7 +408,10 @@ class Fit:
         if self.least_squares is not None and kind in get_args(OfLeastSquares):
             check_kind(kind, groups, lags, self.n_rows, self.rank)
             return robust(self.least_squares, self._likelihood(), kind, groups, lags)
-        return robust_covariance(self._likelihood(), self.solution.theta, kind, groups, lags)
+        R = self.R.R[:-1, :-1] if self.information is None else self.information.R
+        return robust_covariance(
+            self._likelihood(), self.solution.theta, kind, R, self.R.exponent, groups, lags
+        )
 
     def _expected(self) -> F64:
         """The inverse of the expected information; of least squares s²(XᵀX)⁻¹."""
@@ -560,8 +567,13 @@ class Fit:
         return profile_interval(self._likelihood(), self.solution, which, level)
 
     def scale_conf_int(self, level: float = 0.95) -> F64:
-        """Intervals for `scale_params`, shape (q, 2), with normal quantiles."""
-        return t_interval(self.scale_params, self.scale_std_errors, level, math.inf)
+        """Intervals for `scale_params`, shape (q, 2), with normal quantiles, or those of `robust`.
+
+        A robust covariance of least squares is one of the coefficients alone.
+        """
+        robust = self.robust is not None and self.robust.scale_std_errors is not None
+        df = self.df_quantiles if robust else math.inf
+        return t_interval(self.scale_params, self.scale_std_errors, level, df)
 
     # How it came about
 

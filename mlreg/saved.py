@@ -114,7 +114,9 @@ def _restore(d: dict[str, Any], noise: Noise | None) -> Fit:
         info = Information(**{**info, "triangle": _triangle(info["triangle"])})
     robust = d.pop("robust", None)
     if robust is not None:
-        _arrays(robust, "matrix")
+        _arrays(robust, "root")
+        if robust["scale_std_errors"] is not None:
+            _arrays(robust, "scale_std_errors")
         robust = Robust(**robust)
     parts: dict[str, Any] = {
         "robust": robust,

@@ -240,6 +240,8 @@ def test_return_std_is_that_of_a_new_observation():
     expected = np.sqrt(40 / 38 * (1 + leverage))  # every residual is one
     assert (np.abs(std / expected - 1) <= 100 * U).all()
     assert (mean == regressor.predict([[0.0], [2.0]])).all()
+    perfect = regressor.fit(x[:, None], 2 + 3 * x)
+    assert np.isnan(perfect.predict([[0.0]], return_std=True)[1]).all()
 
 
 def test_return_std_with_a_prior_is_of_the_normal_limits(rows):

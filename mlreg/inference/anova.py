@@ -104,6 +104,12 @@ def anova(*fits: "Fit") -> Anova:
                 f"fit {i} is not the MLE or fits perfectly ({fit.status.code}): its sum of squares "
                 "compares with none"
             )
+        if fit.robust is not None:
+            raise InvalidInput(
+                f"the standard errors of fit {i} are {fit.robust.label}: they do not believe in "
+                "the sums of squares that are compared here. Test the columns that the larger fit "
+                'adds, as fit.test("x2 = x3 = 0"), or take fit.with_covariance("expected")'
+            )
     added: list[tuple[str, ...]] = [fits[0].names]
     for i, (smaller, larger) in enumerate(pairwise(fits)):
         missing = [name for name in smaller.names if name not in larger.names]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mlreg.certificate import require_full_rank
 from mlreg.errors import InvalidInput
+from mlreg.inference.combination import lengths
 from mlreg.inference.labels import labels_of
 from mlreg.inference.robust import (
     Independent,
@@ -24,6 +25,7 @@ from mlreg.inference.robust import (
     described,
     meat_of,
     refuse_frequencies,
+    root_of,
 )
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.products import whiten
@@ -96,33 +98,41 @@ def covariance(
     >>> covariance(likelihood, theta, "HC0").shape
     (2, 2)
     """
-    return _covariance(likelihood, theta, kind, groups, lags)[0]
+    theta = _check(likelihood, theta, kind, groups, lags)
+    if kind == "expected":
+        return _expected(likelihood, theta)
+    space, point, root, _ = _root(likelihood, theta, kind, groups, lags)
+    return _of_data(space, point, root)
 
 
 def robust_covariance(
     likelihood: LinearLikelihood,
     theta: F64,
     kind: Kind,
+    R: F64,
+    exponent: NDArray[np.int64],
     groups: Any = None,
     lags: int | None = None,
 ) -> Robust:
-    """The same of the coefficients alone, with what a fit that uses it has to say of it."""
-    matrix, meat = _covariance(likelihood, theta, kind, groups, lags)
-    p = likelihood.n_params
+    """The same of the coefficients alone, with what a fit that uses it has to say of it.
+
+    ``R`` and ``exponent`` are the triangle of the fit's information, and what was taken out of it.
+    """
+    theta = _check(likelihood, theta, kind, groups, lags)
+    space, point, root, meat = _root(likelihood, theta, kind, groups, lags)
+    shift = space.exponent - exponent
+    own = scale_columns(point.R, shift[:-1] - shift[-1])  # in the units of R
+    across = solve_upper(own, R.T, transpose=True).T
     label, df = described(kind, meat, math.inf)
-    return Robust(kind, label, matrix[:p, :p], df)
+    by_scale = lengths(space.S_inverse / space.root_b @ root[space.p :])
+    return Robust(kind, label, across @ root[: space.p], df, by_scale)
 
 
-def _covariance(
+def _root(
     likelihood: LinearLikelihood, theta: F64, kind: Kind, groups: Any, lags: int | None
-) -> tuple[F64, Meat | None]:
-    theta = _check(likelihood, theta, kind)
-    check_kind(kind, groups, lags, likelihood.n_rows, likelihood.n_params)
+) -> tuple[Whitened, Point, F64, Meat | None]:
+    """C, CCᵀ the covariance of (u, v) at the point of θ, and the sums that it was made of."""
     meat: Meat | None = None
-    if likelihood.prior is None:
-        require_full_rank(likelihood)
-    if kind == "expected":
-        return _expected(likelihood, theta), None
     p, kinks = likelihood.n_params, not likelihood.noise.smooth
     space = Whitened(likelihood, kinks=True) if kinks else whitened(likelihood)
     known = np.eye(len(theta)) if kind == "opg" else None  # no Hessian is asked for
@@ -137,7 +147,7 @@ def _covariance(
                 f"needs as many different rows as there are parameters, {space.p + space.q}, and "
                 "many more to be of use; kind='expected' needs none"
             )
-        return _of_data(space, point, root), None
+        return space, point, root, None
     root = _inverse_root(point.hessian)
     if root is None:
         raise InvalidInput(
@@ -148,14 +158,15 @@ def _covariance(
     if kind != "observed":
         labels = labels_of(likelihood.source, groups) if kind == "cluster" else None
         meat = meat_of(kind, space.p + space.q, space.n, labels, lags)
-        values, vectors = np.linalg.eigh(outer_products(space, point, meat))
-        root = root @ (root.T @ vectors) * np.sqrt(np.maximum(values, 0))
+        root = root @ root.T @ root_of(outer_products(space, point, meat))
     if kind == "HC1":
         root = root * math.sqrt(space.n / (space.n - p))
-    return _of_data(space, point, root), meat
+    return space, point, root, meat
 
 
-def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
+def _check(
+    likelihood: LinearLikelihood, theta: F64, kind: str, groups: Any, lags: int | None
+) -> F64:
     """θ as an array; an error where there is no such covariance."""
     if kind not in get_args(Kind):
         kinds = ", ".join(map(repr, get_args(Kind)))
@@ -183,6 +194,9 @@ def _check(likelihood: LinearLikelihood, theta: F64, kind: str) -> F64:
             f"theta must be {size} finite numbers, the coefficients and gamma, not "
             f"{theta}: where sigma is zero, no covariance exists"
         )
+    check_kind(kind, groups, lags, likelihood.n_rows, likelihood.n_params)
+    if likelihood.prior is None:
+        require_full_rank(likelihood)
     return theta
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, fdtri
 
 from mlreg.errors import InvalidInput
+from mlreg.inference.combination import combined, joint_root, lengths
 from mlreg.inference.intervals import FTest, t_interval, t_p_values, t_quantile, wald
+from mlreg.linalg.triangle import solve_upper
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
@@ -126,8 +128,8 @@ class Region:
         The coefficients.
     centre : ndarray, shape (q,)
         Their estimates.
-    covariance : ndarray, shape (q, q)
-        Theirs.
+    root : ndarray, shape (q, q)
+        Lower triangle K; KKᵀ is their covariance.
     radius : float
         How many standard errors every combination of them may be off: √(q F).
     level : float
@@ -136,7 +138,7 @@ class Region:
 
     names: tuple[str, ...]
     centre: F64
-    covariance: F64
+    root: F64
     radius: float
     level: float
 
@@ -145,15 +147,13 @@ class Region:
         point = np.asarray(point, dtype=np.float64)
         if point.shape != self.centre.shape:
             raise InvalidInput(f"a point has {len(self.centre)} numbers: {', '.join(self.names)}")
-        size = np.sqrt(np.diagonal(self.covariance))
-        values, vectors = np.linalg.eigh(self.covariance / np.outer(size, size))
-        z = vectors.T @ ((point - self.centre) / size) / np.sqrt(values)
+        z = solve_upper(self.root.T, point - self.centre, transpose=True)
         return bool(z @ z <= self.radius**2)
 
     @property
     def limits(self) -> F64:
         """The box around it, shape (q, 2): the limits of each coefficient, all together."""
-        half = self.radius * np.sqrt(np.diagonal(self.covariance))
+        half = self.radius * lengths(self.root)
         return np.column_stack([self.centre - half, self.centre + half])
 
     def boundary(self, points: int = 200) -> F64:
@@ -161,10 +161,8 @@ class Region:
         if len(self.centre) != 2:
             raise InvalidInput(f"a boundary is drawn of two coefficients, not {len(self.centre)}")
         angle = np.linspace(0, 2 * np.pi, points)
-        size = np.sqrt(np.diagonal(self.covariance))
-        values, vectors = np.linalg.eigh(self.covariance / np.outer(size, size))
-        circle = np.column_stack([np.cos(angle), np.sin(angle)]) * np.sqrt(values)
-        return np.asarray(self.centre + self.radius * (circle @ vectors.T) * size)
+        circle = np.column_stack([np.cos(angle), np.sin(angle)])
+        return np.asarray(self.centre + self.radius * circle @ self.root.T)
 
 
 def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F64, tuple[str, ...]]:
@@ -349,13 +347,12 @@ def _words(row: F64, names: Sequence[str]) -> str:
     )
 
 
-def _combined(fit: "Fit", L: F64) -> tuple[F64, F64]:
-    """Lβ and its covariance."""
-    kept = list(fit.rank_report.kept)
-    V = fit.covariance()[np.ix_(kept, kept)]
-    if not np.isfinite(V).all():
+def _combined(fit: "Fit", L: F64) -> tuple[F64, F64, F64 | None]:
+    """Lβ, and W and C of its covariance."""
+    W, C = combined(fit, L)
+    if not np.isfinite(W).all():
         raise InvalidInput(f"this fit has no standard errors: {fit.status}")
-    return L @ fit.solution.theta[: fit.rank], L @ V @ L.T
+    return L @ fit.solution.theta[: fit.rank], W, C
 
 
 def wald_test(fit: "Fit", what: Any) -> WaldTest:
@@ -363,12 +360,13 @@ def wald_test(fit: "Fit", what: Any) -> WaldTest:
     if fit.prior is not None:
         raise InvalidInput("a posterior is not about a hypothesis: see contrasts and their limits")
     L, c, said = _given(fit, what)
-    estimate, V = _combined(fit, L)
+    estimate, W, C = _combined(fit, L)
     said = tuple(s if "=" in s else f"{s} = 0" for s in said)
-    found: FTest = wald(estimate - c, V, fit.df_quantiles)
+    K = joint_root(W, C)
+    found: FTest = wald(estimate - c, K, fit.df_quantiles)
     exact = fit.exact and fit.robust is None
     return WaldTest(
-        said, estimate - c, np.sqrt(np.diagonal(V)), found.statistic, len(c), found.df_resid,
+        said, estimate - c, lengths(K), found.statistic, len(c), found.df_resid,
         found.p_value, exact,
     )  # fmt: skip
 
@@ -376,8 +374,8 @@ def wald_test(fit: "Fit", what: Any) -> WaldTest:
 def contrasts(fit: "Fit", what: Any, level: float, simultaneous: bool) -> Contrasts:
     """`Fit.contrasts`."""
     L, c, said = _given(fit, what)
-    estimate, V = _combined(fit, L)
-    estimate, error = estimate - c, np.sqrt(np.diagonal(V))
+    estimate, W, C = _combined(fit, L)
+    estimate, error = estimate - c, lengths(W if C is None else W @ C)
     df = fit.df_quantiles
     lower, upper = t_interval(estimate, error, level, df).T
     if simultaneous:
@@ -408,5 +406,7 @@ def region(fit: "Fit", names: Sequence[str], level: float) -> Region:
             f"name different coefficients out of {', '.join(fit.names)}, not {list(names)!r}"
         )
     L = np.eye(len(fit.names))[[fit.names.index(name) for name in names]]
-    estimate, V = _combined(fit, _given(fit, L)[0])
-    return Region(names, estimate, V, _radius(len(names), level, fit.df_quantiles), level)
+    estimate, W, C = _combined(fit, _given(fit, L)[0])
+    return Region(
+        names, estimate, joint_root(W, C), _radius(len(names), level, fit.df_quantiles), level
+    )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from mlreg.errors import InvalidInput
+from mlreg.linalg.triangle import solve_upper
 
 __all__ = ["FTest", "f_test", "t_interval", "t_p_values", "t_quantile", "wald"]
 
@@ -50,29 +51,22 @@ def f_test(explained: float, residual: float, df_model: int, df_resid: int) -> F
     return FTest(float(statistic), df_model, df_resid, p_value)
 
 
-def wald(estimate: F64, covariance: F64, df: float) -> FTest:
+def wald(estimate: F64, K: F64, df: float) -> FTest:
     """F test that some linear contrasts are zero, Eq. (12.2): Wald's, over their number.
 
     Parameters
     ----------
     estimate : ndarray, shape (q,)
         The contrasts.
-    covariance : ndarray, shape (q, q)
-        Theirs; it must be positive definite, whatever their units.
+    K : ndarray, shape (q, q)
+        Lower triangle; KKᵀ is their covariance.
     df : float
         Of the denominator; infinite: q F is chi-squared.
     """
     q = len(estimate)
-    size = np.sqrt(np.diagonal(covariance))
-    if not q or not (size > 0).all() or not np.isfinite(size).all():
+    if not q or not np.isfinite(K).all():
         return FTest(np.nan, q, df, np.nan)
-    values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
-    if values[0] <= q * 1e-13 * values[-1]:
-        raise InvalidInput(
-            f"the covariance of {q} contrasts is singular: some are combinations of others, or "
-            "there are fewer clusters than contrasts; test fewer of them"
-        )
-    statistic = float(np.sum((vectors.T @ (estimate / size)) ** 2 / values) / q)
+    statistic = float(np.sum(solve_upper(K.T, estimate, transpose=True) ** 2) / q)
     tail = chdtrc(q, q * statistic) if df == math.inf else fdtrc(q, df, statistic)
     return FTest(statistic, q, df, float(tail))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput
@@ -11,36 +12,50 @@ from mlreg.likelihood.blocks import ArraySource, Source, to_numpy
 
 __all__ = ["Labels", "labels_of"]
 
+Codes = NDArray[np.intp]
+
 
 class Labels:
-    """Labels of the rows, taken as the rows come.
+    """Labels of the rows as numbers from 0, taken as the rows come.
 
     Parameters
     ----------
     kinds : list of iterators
-        For each kind of cluster, arrays of labels one after the other.
+        For each kind of cluster, one or two, numbers of labels in arrays one after the other.
     """
 
-    def __init__(self, kinds: list[Iterator[Any]]) -> None:
-        self._kinds = kinds
-        self._rest: list[Any] = [np.empty(0)] * len(kinds)
+    def __init__(self, kinds: list[Iterator[Codes]]) -> None:
+        self.ways, self._kinds = len(kinds), kinds
+        self._pairs = _Coder()
+        self._rest: list[Codes] = [np.empty(0, dtype=np.intp)] * len(kinds)
 
-    @property
-    def ways(self) -> int:
-        """Kinds of clusters: one or two."""
-        return len(self._kinds)
-
-    def take(self, m: int) -> list[Any]:
-        """Labels of the next m rows, one array for each kind."""
+    def take(self, m: int) -> list[Codes]:
+        """Numbers of the next m rows' labels, one array for each kind; of two, of the pairs too."""
         out = []
         for i, kind in enumerate(self._kinds):
-            have = self._rest[i]
-            while len(have) < m:
-                more = next(kind)
-                have = more if not len(have) else np.concatenate([have, more])
-            out.append(have[:m])
-            self._rest[i] = have[m:]
+            while len(self._rest[i]) < m:
+                self._rest[i] = np.concatenate([self._rest[i], next(kind)])
+            out.append(self._rest[i][:m])
+            self._rest[i] = self._rest[i][m:]
+        if self.ways == 2:
+            out.append(self._pairs.codes(out[0] * 2**31 + out[1]))
         return out
+
+
+class _Coder:
+    """Numbers labels in the order in which blocks of them bring new ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, int] = {}
+
+    def codes(self, labels: Any) -> Codes:
+        known = self._known
+        if labels.dtype == object:
+            found, codes = labels, np.arange(len(labels))
+        else:
+            found, codes = np.unique(labels, return_inverse=True)
+        numbers = [known.setdefault(v, len(known)) for v in found.tolist()]
+        return np.array(numbers, dtype=np.intp)[codes]
 
 
 def labels_of(source: Source, groups: Any) -> Labels:
@@ -71,8 +86,8 @@ def labels_of(source: Source, groups: Any) -> Labels:
                 f"groups={groups!r} names columns, and a fit in memory has kept none of them: give "
                 f"the labels themselves, such as data[{kinds[0]!r}]"
             )
-        return Labels([source.labels(kind) for kind in kinds])
-    return Labels([iter([_array(source, kind)]) for kind in kinds])
+        return Labels([map(_Coder().codes, source.labels(kind)) for kind in kinds])
+    return Labels([iter([_Coder().codes(_array(source, kind))]) for kind in kinds])
 
 
 def _columns(groups: Any) -> list[Any]:

@@ -145,6 +145,12 @@ def _check(which: str, fit: "Fit") -> None:
             f"the {which} fit has the prior {fit.prior}: likelihoods at the mode of a posterior "
             "are not maxima, and their ratio is no test. Fit without a prior"
         )
+    if fit.robust is not None:
+        raise InvalidInput(
+            f"the standard errors of the {which} fit are {fit.robust.label}: they do not believe "
+            'in the likelihoods that are compared here. Test by them, as fit.test("x2 = x3 = 0"), '
+            'or take fit.with_covariance("expected")'
+        )
     if fit.solution.status.code != "converged":
         raise InvalidInput(
             f"the {which} fit is not the MLE, or fits perfectly ({fit.solution.status.code}): its "

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mlreg.data.scale import scale_rows
 from mlreg.errors import InvalidInput, NumericalWarning
+from mlreg.inference.combination import standard_errors
 from mlreg.inference.intervals import t_quantile
-from mlreg.inference.prediction import Prediction, leverage_root, new_observation
+from mlreg.inference.prediction import Prediction, new_observation
 from mlreg.likelihood.student_t import StudentT
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
@@ -60,7 +61,7 @@ def predict(
     if interval is None:
         return centre
     df = fit.robust.df if fit.robust else fit.df_resid if fit.exact else math.inf
-    error, quantile = _mean_errors(fit, kept), t_quantile(level, df)
+    error, quantile = standard_errors(fit, kept), t_quantile(level, df)
     if interval == "prediction" and fit.exact:
         error = np.hypot(error, _residual_error(fit) / root_precision)
     half = error * quantile
@@ -92,19 +93,7 @@ def prediction_error(fit: "Fit", X_new: Any) -> F64:
     """
     kept = fit.design.matrix(X_new)[:, list(fit.rank_report.kept)]
     noise = _residual_error(fit) if fit.exact else fit.sigma
-    return np.asarray(np.hypot(_mean_errors(fit, kept), noise))
-
-
-def _mean_errors(fit: "Fit", kept: F64) -> F64:
-    """Standard errors of the means of rows, shape (m,), in units of y."""
-    exponent = fit.R.exponent
-    if fit.robust is not None:
-        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", kept, fit.robust.matrix, kept)))
-    if fit.information is not None:
-        root = leverage_root(fit.information.R, exponent[:-1], kept)
-        return np.asarray(np.ldexp(root, exponent[-1]))
-    root = leverage_root(fit.R.R[:-1, :-1], exponent[:-1], kept)
-    return np.asarray(root * _residual_error(fit))
+    return np.asarray(np.hypot(standard_errors(fit, kept), noise))
 
 
 def _residual_error(fit: "Fit") -> float:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from mlreg.inference.combination import lengths, whitened
 from mlreg.inference.convolution import convolved_quantile
 from mlreg.likelihood.noise import Noise
-from mlreg.linalg.triangle import scale_columns, solve_upper
 
 __all__ = ["Prediction", "leverage_root", "new_observation"]
 
@@ -74,8 +74,4 @@ def leverage_root(R: F64, exponent: NDArray[np.int64], X: F64) -> F64:
     X : ndarray, shape (m, p)
         New rows of the design.
     """
-    whitened = solve_upper(R, scale_columns(X, -exponent).T, transpose=True)
-    largest = np.abs(whitened).max(axis=0, initial=0.0)  # taken out: a square could overflow
-    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
-    with np.errstate(over="ignore"):
-        return np.asarray(np.linalg.norm(whitened / unit, axis=0) * unit)
+    return lengths(whitened(R, exponent, X))

@@ -8,7 +8,6 @@ with their neighbours in time. One pass over the rows; nothing of size n × n.
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -20,7 +19,7 @@ from mlreg.errors import InvalidInput, NumericalWarning
 from mlreg.inference.labels import Labels, labels_of
 from mlreg.likelihood.blocks import ArraySource, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.products import gram, square, times, whiten
+from mlreg.linalg.products import square, times, whiten
 from mlreg.linalg.triangle import scale_columns
 
 __all__ = [
@@ -35,11 +34,14 @@ __all__ = [
     "meat_of",
     "refuse_frequencies",
     "robust",
+    "root_of",
 ]
 
 F64 = NDArray[np.float64]
-Codes = NDArray[np.intp]
 OfLeastSquares = Literal["HC0", "HC1", "HC2", "HC3", "cluster", "HAC"]
+
+ROUNDED = 1e-14
+"""Part of the largest eigenvalue of sums of outer products that is rounding."""
 
 FREE = 1e-9
 """What is left of one by a leverage that counts as one."""
@@ -55,16 +57,19 @@ class Robust:
         As of `Fit.covariance`.
     label : str
         In words, for the summary.
-    matrix : ndarray, shape (rank, rank)
-        Of the coefficients that were kept, in the units of their products.
+    root : ndarray, shape (rank, m)
+        C of `mlreg.inference.combination`, in the scaled units of the fit's triangle.
     df : float
         Degrees of freedom of the quantiles: n − p, or the number of clusters less one.
+    scale_std_errors : ndarray, shape (q,), or None
+        Of the coefficients of the scale; None for least squares.
     """
 
     kind: str
     label: str
-    matrix: F64
+    root: F64
     df: float
+    scale_std_errors: F64 | None = None
 
 
 class Meat(Protocol):
@@ -109,37 +114,39 @@ class Clusters:
 
     def __init__(self, size: int, labels: Labels) -> None:
         self._labels = labels
-        self._sums = [_Sums(size) for _ in range(1 if labels.ways == 1 else 3)]
+        self._sums = [np.zeros((64, size)) for _ in range(1 if labels.ways == 1 else 3)]
+        self.counts = [0] * len(self._sums)
+        """Number of clusters of each kind, and of those that both kinds make."""
 
     def add(self, G: F64, k: F64 | None) -> None:
         """See `Meat`."""
-        each = self._labels.take(len(G))
+        if not len(G):
+            return
         weighted = G if k is None else G * k[:, None]
-        for sums, labels in zip(
-            self._sums, [*each, *([_joint(each)] * (len(each) > 1))], strict=True
-        ):
-            sums.add(labels, weighted)
-
-    @property
-    def counts(self) -> list[int]:
-        """Number of clusters of each kind, and of those that both kinds make."""
-        return [sums.count for sums in self._sums]
+        for i, codes in enumerate(self._labels.take(len(G))):
+            self.counts[i] = max(self.counts[i], int(codes.max()) + 1)
+            if self.counts[i] > len(self._sums[i]):
+                more = np.zeros((2 * self.counts[i] - len(self._sums[i]), G.shape[1]))
+                self._sums[i] = np.vstack([self._sums[i], more])
+            order = np.argsort(codes, kind="stable")
+            first = np.flatnonzero(np.diff(codes[order], prepend=-1))
+            self._sums[i][codes[order[first]]] += np.add.reduceat(weighted[order], first, axis=0)
 
     def total(self) -> F64:
         """See `Meat`; with the factor G/(G − 1) of each kind."""
         parts = []
-        for sums in self._sums:
-            if sums.count < 2:
+        for sums, count in zip(self._sums, self.counts, strict=True):
+            if count < 2:
                 raise InvalidInput(
-                    f"there is {sums.count} cluster: what varies between clusters needs two, and "
+                    f"there is {count} cluster: what varies between clusters needs two, and "
                     "many more to be of use"
                 )
-            parts.append(sums.outer() * (sums.count / (sums.count - 1)))
+            parts.append(square(sums[:count], np.full(count, count / (count - 1))))
         if len(parts) == 1:
             return parts[0]
         whole = parts[0] + parts[1] - parts[2]
         values, vectors = np.linalg.eigh(whole)
-        if values[0] >= 0:
+        if values[0] >= -ROUNDED * values[-1]:
             return whole
         warnings.warn(
             "the covariance clustered two ways is not positive semidefinite, as happens with few "
@@ -150,78 +157,36 @@ class Clusters:
         return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
 
 
-class _Sums:
-    """Sums of rows by their labels."""
-
-    def __init__(self, size: int) -> None:
-        self._place: dict[Any, int] = {}
-        self._sums = np.zeros((64, size))
-
-    @property
-    def count(self) -> int:
-        return len(self._place)
-
-    def add(self, labels: Sequence[Any], G: F64) -> None:
-        found, codes = _factorise(labels)
-        place = np.array(
-            [self._place.setdefault(v, len(self._place)) for v in found], dtype=np.intp
-        )
-        while len(self._place) > len(self._sums):
-            self._sums = np.vstack([self._sums, np.zeros_like(self._sums)])
-        order = np.argsort(codes, kind="stable")
-        starts = np.searchsorted(codes[order], np.arange(len(found)))
-        if len(found):
-            self._sums[place] += np.add.reduceat(G[order], starts, axis=0)
-
-    def outer(self) -> F64:
-        used = self._sums[: len(self._place)]
-        return np.asarray(used.T @ used)
-
-
-def _factorise(labels: Any) -> tuple[list[Any], Codes]:
-    """The different labels of some rows, and which of them each row has."""
-    array = np.asarray(labels)
-    if array.dtype == object:
-        seen: dict[Any, int] = {}
-        codes = np.array([seen.setdefault(v, len(seen)) for v in array.tolist()], dtype=np.intp)
-        return list(seen), codes
-    found, codes = np.unique(array, return_inverse=True)
-    return found.tolist(), codes.reshape(-1)
-
-
-def _joint(each: list[Any]) -> Any:
-    """Pairs of labels, as labels."""
-    pairs = np.empty(len(each[0]), dtype=object)
-    pairs[:] = list(zip(*(np.asarray(part).tolist() for part in each), strict=True))
-    return pairs
-
-
 class Lags:
     """M = Γ₀ + Σ_l (1 − l/(L + 1)) (Γ_l + Γ_lᵀ), Eq. (12.7): Newey and West's.
 
-    Γ_l is the sum of gᵢgᵢ₋ₗᵀ. The rows are in the order of time; the last L are kept.
+    Γ_l is the sum of gᵢgᵢ₋ₗᵀ. That is Σ S_tS_tᵀ/(L + 1), S_t the sum of the L + 1 neighbours up to
+    t, where a pair that is l apart occurs L + 1 − l times. Rows are in the order of time; the last
+    L are kept.
     """
 
     def __init__(self, size: int, lags: int) -> None:
         self.lags, self._total = lags, np.zeros((size, size))
-        self._tail = np.zeros((0, size))
+        self._tail = np.zeros((lags, size))
 
     def add(self, G: F64, k: F64 | None) -> None:
         """See `Meat`."""
         assert k is None
-        rows, before = np.vstack([self._tail, G]), len(self._tail)
-        ones = np.ones(len(G))
-        self._total += square(np.ascontiguousarray(G), ones)
-        for lag in range(1, min(self.lags, len(rows) - 1) + 1):
-            first = max(before, lag)  # the first row that has one so long before it
-            now, then = rows[first:], rows[first - lag : len(rows) - lag]
-            part = gram(np.ascontiguousarray(now), np.ones(len(now)), np.ascontiguousarray(then))
-            self._total += (1 - lag / (self.lags + 1)) * (part + part.T)
-        self._tail = rows[max(0, len(rows) - self.lags) :].copy() if self.lags else rows[:0]
+        rows = np.vstack([self._tail, G])
+        self._total += self._of(rows)
+        self._tail = rows[len(G) :].copy()
 
     def total(self) -> F64:
         """See `Meat`."""
-        return self._total
+        end = self._of(np.vstack([self._tail, np.zeros_like(self._tail)]))
+        return (self._total + end) / (self.lags + 1)
+
+    def _of(self, rows: F64) -> F64:
+        """Of the neighbours that end in each row but the first L."""
+        sums = np.cumsum(rows, axis=0)
+        last = sums[self.lags :].copy()
+        last[1:] -= sums[: len(last) - 1]
+        return square(last, np.ones(len(last)))
 
 
 def default_lags(n: int) -> int:
@@ -301,10 +266,14 @@ def robust(
     if kind == "cluster":
         total = total * ((n - 1) / (n - p))
     label, df = described(kind, meat, float(n - p))
-    with np.errstate(over="ignore", under="ignore"):
-        rows = np.array([ls.unscale(column) for column in ls.inverse.T]).T
-        whole = rows @ total @ rows.T
-    return Robust(kind, label, (whole + whole.T) / 2, df)
+    return Robust(kind, label, root_of(total), df)
+
+
+def root_of(M: F64) -> F64:
+    """C, CCᵀ = M, of a sum of outer products; its directions that are rounding are zero."""
+    values, vectors = np.linalg.eigh(M)
+    values[values <= ROUNDED * len(M) * values.max(initial=0.0)] = 0.0
+    return np.asarray(vectors * np.sqrt(values))
 
 
 def described(kind: str, meat: Meat | None, df: float) -> tuple[str, float]:
@@ -314,7 +283,11 @@ def described(kind: str, meat: Meat | None, df: float) -> tuple[str, float]:
         return f"clustered, by {' and '.join(map(str, counts))} groups", min(counts) - 1.0
     if isinstance(meat, Lags):
         return f"Newey-West's with {meat.lags} lags, the rows in order of time", df
-    return {"sandwich": "HC0", "opg": "outer products of gradients"}.get(kind, kind), df
+    return {
+        "sandwich": "HC0",
+        "opg": "outer products of gradients",
+        "observed": "by the observed Hessian",
+    }.get(kind, kind), df
 
 
 def check_kind(kind: str, groups: Any, lags: int | None, n: int, p: int) -> None:
