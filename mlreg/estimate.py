@@ -37,13 +37,14 @@ from mlreg.inference.predict import Of, predict, predict_scale
 from mlreg.inference.prediction import Prediction
 from mlreg.inference.profile import profile_df, profile_interval
 from mlreg.inference.random_scaling import random_scaling_interval
+from mlreg.inference.render import Format, render, rich_parts
 from mlreg.inference.robust import OfLeastSquares, Robust, check_kind, robust
 from mlreg.inference.specification import (
     SpecificationKind,
     SpecificationTest,
     specification_test,
 )
-from mlreg.inference.summary import summary
+from mlreg.inference.summary import summarize
 from mlreg.likelihood.blocks import Source, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
@@ -767,12 +768,50 @@ class Fit:
 
     # Reports
 
-    def summary(self, level: float = 0.95) -> str:
-        """The fit as a text table, with the certificate under it."""
-        return summary(self, level)
+    def summary(self, level: float = 0.95, *, format: Format = "text") -> str:
+        """The fit as a table, with the certificate under it.
+
+        Parameters
+        ----------
+        level : float
+            Probability that each interval covers its coefficient.
+        format : "text", "html" or "markdown"
+            HTML is a fragment of a page, and what a notebook shows; every name in it is escaped.
+            ``rich.print(fit)`` draws the same.
+        """
+        return render(summarize(self, level), format)
+
+    def report(
+        self, path: str | os.PathLike[str], level: float = 0.95, *, time_ordered: bool = False
+    ) -> None:
+        """Write a page of HTML: summary, certificate, diagnostics and figures, all in one file.
+
+        Parameters
+        ----------
+        path : path
+            The file; an older one is replaced when the page is done.
+        level : float
+            Probability that each interval covers its coefficient.
+        time_ordered : bool
+            As of `diagnose`.
+
+        Notes
+        -----
+        What cannot be had, for want of rows, statsmodels or matplotlib (extras ``diagnostics`` and
+        ``plots``), is named on the page with its reason. The page loads nothing from elsewhere.
+        """
+        from mlreg.reports import report  # it draws, and figures are of fits
+
+        report(self, path, level, time_ordered)
 
     def __str__(self) -> str:
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        return self.summary(format="html")
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield from rich_parts(summarize(self, 0.95))
 
     def __repr__(self) -> str:
         noise = "" if self.exact else f"{self._kind}; "

@@ -1,17 +1,19 @@
-"""Files of plain JSON: exact floats, no pickle, whole or not there."""
+"""Files that are whole or not there; of plain JSON: exact floats, no pickle."""
 
 import dataclasses
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from mlreg.errors import InvalidInput, NoSuchFile
 
-__all__ = ["plain", "read", "write"]
+__all__ = ["check_target", "plain", "read", "whole", "write"]
 
 
 def plain(value: Any) -> Any:
@@ -41,19 +43,43 @@ def _revive(value: Any) -> Any:
     return [_revive(item) for item in value] if isinstance(value, list) else value
 
 
-def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:
-    """Write plain data as JSON; an interruption leaves an older file whole."""
+@contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A text file to write in, which takes its place when all is written.
+
+    An interruption leaves an older file as it was.
+
+    Raises
+    ------
+    InvalidInput
+        As `check_target`.
+    """
+    check_target(path)
+    target = Path(path).resolve()  # what a link points to is replaced, not the link
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise `InvalidInput` for what is no file, or for a file in a folder that does not exist."""
     target = Path(path)
     if not target.parent.is_dir():
         raise InvalidInput(f"the folder {str(target.parent)!r} does not exist: cannot save there")
     if target.is_dir():
         raise InvalidInput(f"{str(target)!r} is a folder: give the name of a file")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(json.dumps(plain(value), allow_nan=False), encoding="utf-8")
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"{str(target)!r} is a device or a pipe: give the name of a file")
+
+
+def write(path: str | os.PathLike[str], value: dict[str, Any]) -> None:
+    """Write plain data as JSON; an interruption leaves an older file whole."""
+    with whole(path) as file:
+        file.write(json.dumps(plain(value), allow_nan=False))
 
 
 def read(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:

@@ -1,14 +1,16 @@
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 import mlreg as ml
-from mlreg.cli import main
+from mlreg.cli import main, predicting, waiting
 
 FORMULA = "y ~ x1 + x2 + x3 + x4 + x5 + x6"
 
@@ -157,6 +159,11 @@ def test_json_has_no_nan(capsys):
         (["certify", "norris", "--params=a,b"], "neither a file nor numbers"),
         (["certify", "norris"], "--params"),
         (["frobnicate"], "invalid choice"),
+        (["fit", "longley", "--report", "no/such/folder/p.html"], "no/such/folder"),
+        (["predict", "no.json", "longley"], "there is no file 'no.json'"),
+        (["predict", "no.json"], "required: DATA"),
+        (["compare", "no.json"], "there is no file 'no.json'"),
+        (["report", "no.json", "p.html"], "there is no file 'no.json'"),
     ],
 )
 def test_misuse_is_one_line_and_status_2(capsys, args, message):
@@ -179,8 +186,17 @@ def test_numerical_warnings_go_to_stderr_in_one_line(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["fit", "--help"], ["certify", "--help"], ["--version"]]
+    "command", ["fit", "certify", "evaluate", "predict", "compare", "report", "demo"]
 )
+def test_each_command_has_help(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    out = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert command == "demo" or f"examples:\n  mlreg {command} " in out
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"]])
 def test_help(capsys, args):
     with pytest.raises(SystemExit) as stop:
         main(args)
@@ -250,3 +266,156 @@ def test_the_flags_of_sgd_and_auto_sgd(tmp_path, capsys):
     assert "--epochs belongs to --optimizer sgd" in capsys.readouterr().err
     assert main([*command, "--tolerance", "0.1"]) == 2
     assert "--tolerance belongs to --optimizer auto-sgd" in capsys.readouterr().err
+
+
+@pytest.fixture
+def houses(tmp_path):
+    """A model, saved, and rows that are new to it, in two files."""
+    rng = np.random.default_rng(0)
+    x, noise = rng.standard_normal((2, 300))
+    town = np.array(["A", "B", "C"])[rng.integers(3, size=300)]
+    table = {"price": np.exp(1 + x + noise), "x": x, "town": town}
+    fit = ml.fit("log(price) ~ x + C(town)", table)
+    fit.save(tmp_path / "model.json")
+    (tmp_path / "new").mkdir()
+    for name, rows in (("1.csv", slice(0, 120)), ("2.csv", slice(120, 300))):
+        lines = [f"{a!r},{t}" for a, t in zip(x[rows].tolist(), town[rows], strict=True)]
+        (tmp_path / "new" / name).write_text("\n".join(["x,town", *lines]))
+    return fit, table, tmp_path / "model.json", tmp_path / "new"
+
+
+@pytest.mark.parametrize("size", [1 << 16, 50])
+def test_predict_is_that_of_the_fit_whatever_the_batches(capsys, monkeypatch, houses, size):
+    fit, table, model, new = houses
+    monkeypatch.setattr(predicting, "SIZE", size)
+    status, out, err = run(capsys, "predict", model, new)
+    assert (status, err) == (0, "")
+    head, *lines = out.splitlines()
+    assert head == "prediction"
+    mean = fit.predict(table)
+    u = 2.0**-53  # a batch of other size may be summed in another order
+    assert np.abs(np.array(lines, float) / mean - 1).max() <= 64 * u
+    for options, of in ((["--level", "0.8"], "median"), (["--of", "transformed"], "transformed")):
+        args = ["predict", model, new, "--interval", "prediction", *options]
+        _, out, _ = run(capsys, *args)
+        level = 0.8 if "--level" in options else 0.95
+        expected = fit.predict(table, "prediction", level, of)
+        found = np.loadtxt(io.StringIO(out), delimiter=",", skiprows=1).T
+        assert out.startswith("prediction,lower,upper\n")
+        for got, want in zip(found, (expected.mean, expected.lower, expected.upper), strict=True):
+            assert np.abs(got - want).max() <= 64 * u * np.abs(want).max()
+
+
+def test_predict_a_shipped_data_set_and_no_rows(capsys, tmp_path):
+    data = ml.datasets.norris()
+    fit = ml.fit(data.formula, data)
+    fit.save(tmp_path / "m.json")
+    _, out, err = run(capsys, "predict", tmp_path / "m.json", "norris")
+    assert err == ""
+    assert [float(v) for v in out.split()[1:]] == fit.predict(data).tolist()
+    (tmp_path / "none.csv").write_text("x\n")
+    status, out, _ = run(capsys, "predict", tmp_path / "m.json", tmp_path / "none.csv")
+    assert (status, out) == (0, "prediction\n")
+
+
+def test_rows_that_cannot_be_predicted_are_named_and_no_file_is_left(capsys, monkeypatch, houses):
+    _, _, model, new = houses
+    monkeypatch.setattr(predicting, "SIZE", 50)
+    with (new / "2.csv").open("a") as file:
+        file.write("\n1.0,D")
+    older = new.parent / "out.csv"
+    older.write_text("older")
+    status, out, err = run(capsys, "predict", model, new, "--output", older)
+    assert (status, out) == (2, "")
+    assert "in the rows that begin with row 150 of" in err
+    assert "2.csv" in err
+    assert "'D'" in err
+    assert older.read_text() == "older"
+    assert sorted(p.name for p in new.parent.iterdir()) == ["model.json", "new", "out.csv"]
+    status, _, err = run(capsys, "predict", model, new, "--level", "0.9")
+    assert (status, "--level belongs to --interval" in err) == (2, True)
+    status, _, err = run(capsys, "predict", model, new, "--interval", "mean", "--level", "0")
+    assert (status, "level must be between 0 and 1" in err) == (2, True)
+
+
+def test_a_model_that_is_not_the_mle_is_said_to_be_none(capsys, tmp_path):
+    path = tmp_path / "sgd.json"
+    sgd = ["--optimizer", "sgd", "--learning-rate", "1e-6", "--batch-size", "4"]
+    assert run(capsys, "fit", "norris", *sgd, "--save", path)[0] == 1
+    for args in (["predict", path, "norris"], ["report", path, tmp_path / "page.html"]):
+        status, _, err = run(capsys, *args)
+        assert status == 1
+        assert "sgd.json is not the MLE: stopped" in err
+    assert run(capsys, "compare", path, path)[0] == 1
+
+
+def test_compare_is_that_of_the_fits(capsys, tmp_path):
+    data = ml.datasets.longley()
+    fits = [ml.fit(f, data) for f in ("y ~ x1", data.formula)]
+    paths = [tmp_path / "small.json", tmp_path / "large.json"]
+    for fit, path in zip(fits, paths, strict=True):
+        fit.save(path)
+    names = [str(path) for path in paths]
+    status, out, err = run(capsys, "compare", *paths)
+    loaded = [ml.load(path) for path in paths]
+    assert (status, err, out) == (0, "", f"{ml.compare(*loaded, names=names)}\n")
+    status, out, _ = run(capsys, "compare", *paths, "--data", "longley", "--json")
+    found, expected = json.loads(out), ml.compare(*loaded, data=data, names=names)
+    assert found["best"] == names[expected.best]
+    assert [
+        f["mean_log_likelihood"] for f in found["fits"]
+    ] == expected.mean_log_likelihood.tolist()
+    assert json.loads(run(capsys, "compare", *paths, "--json")[1])["fits"][0]["ks_p_value"] is None
+
+
+def test_pages_and_other_formats(capsys, tmp_path):
+    saved, page = tmp_path / "m.json", tmp_path / "p.html"
+    data = ml.datasets.norris()
+    args = ["fit", "norris", "--save", saved, "--report", page, "--format", "markdown"]
+    status, out, err = run(capsys, *args)
+    fit = ml.fit(data.formula, data)
+    assert (status, err) == (0, "")
+    assert out == fit.summary(format="markdown") + "\n"
+    assert "without its rows" not in page.read_text("utf-8")
+    assert run(capsys, "report", saved, page, "--level", 0.8)[0] == 0
+    assert "without its rows" in page.read_text("utf-8")
+    assert "10 %" in page.read_text("utf-8")
+
+
+def test_what_takes_long_says_so_on_a_terminal_only(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(waiting, "EVERY", 0.01)
+    for out in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", out)
+        with waiting.waiting("fitting"):
+            end = time.monotonic() + 20
+            while out.isatty() and not out.getvalue() and time.monotonic() < end:
+                time.sleep(0.01)
+        assert ("\rmlreg: fitting, 0 s" in out.getvalue()) == out.isatty()
+        assert out.getvalue().rpartition("s\r")[2].strip() == ""  # and it is wiped away
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for one process")
+def test_predict_is_interrupted_without_a_trace_and_pipes_may_close(tmp_path):
+    data = ml.datasets.norris()
+    ml.fit(data.formula, data).save(tmp_path / "m.json")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("x\n" + "1.5\n" * 3_000_000)
+    program = [sys.executable, "-m", "mlreg.cli", "predict", str(tmp_path / "m.json"), str(rows)]
+    out = tmp_path / "out.csv"
+    child = subprocess.Popen([*program, "--output", str(out)], stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.csv.*.part")) and time.monotonic() < end:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "mlreg: interrupted\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "rows.csv"]
+    piped = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert piped.stdout.readline() == "prediction\n"
+    piped.stdout.close()
+    assert (piped.wait(timeout=60), piped.stderr.read()) == (141, "")
+    piped.stderr.close()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.inference.summary import _align
+from mlreg.inference.render import align
 from mlreg.linalg.triangle import select, solve_upper, unit_columns
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
@@ -80,7 +80,7 @@ class Collinearity:
             root = self.gvif[j] ** (0.5 / self.term_df[j])
             cells = (f"{self.vif[j]:.4g}", f"{1 - 1 / self.vif[j]:.6g}")
             table.append((name, *cells, *([f"{root:.4g}"] * grouped)))
-        lines = [f"variance inflation, about {about}", *_align(table)]
+        lines = [f"variance inflation, about {about}", *align(table)]
         largest = self.condition_indices.max(initial=1.0)
         how = "centred columns" if self.centred else "columns as they are"
         lines.append(f"largest condition index, of {how} at unit length: {largest:.4g}")

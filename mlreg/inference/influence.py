@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from mlreg.certificate import LeastSquares
 from mlreg.errors import InvalidInput
 from mlreg.frames import data_frame
+from mlreg.inference.render import align
 from mlreg.inference.rows import FittedRows, fitted_rows
-from mlreg.inference.summary import _align
 from mlreg.linalg.products import whiten
 from mlreg.linalg.refine import contraction
 
@@ -213,7 +213,7 @@ class Influence:
         for row, numbers in zip(top.rows, zip(*columns, strict=True), strict=True):
             table.append((str(row), *(f"{x:.4g}" for x in numbers)))
         head = f"influence of {what} on {self.fit.rank} coefficients"
-        return "\n".join([head, *_align(table), *self.notes])
+        return "\n".join([head, *align(table), *self.notes])
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A fit as a text table."""
+"""What the summary of a fit says."""
 
 import math
 from typing import TYPE_CHECKING
@@ -6,61 +6,61 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.inference.render import Line, Summary, Table
 from mlreg.likelihood.transform import label
 
 if TYPE_CHECKING:  # the fit calls this module, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["summary"]
+__all__ = ["summarize"]
 
 F64 = NDArray[np.float64]
 
 DIGITS = 10
 
 
-def summary(fit: "Fit", level: float) -> str:
-    """Text table of the coefficients, the fit statistics and the certificate."""
-    table = _coefficients(fit, level)
-    rule = "-" * max(len(table[0]), 60)
+def summarize(fit: "Fit", level: float) -> Summary:
+    """The coefficients, the fit statistics and the certificate, ready to be drawn."""
     weighted = "" if fit.R.n_rows == fit.n_rows else f" in {fit.R.n_rows} weighted rows"
     model = "Gaussian linear model" if fit.exact else "Linear model"
-    what = (
+    title = (
         f"{model} of {label(fit.design.transform, fit.design.response)}, fitted by {fit.optimizer}"
     )
     if fit.design.transform is not None:
-        what += f"; the likelihood is that of {fit.design.response}, by the Jacobian"
+        title += f"; the likelihood is that of {fit.design.response}, by the Jacobian"
     counts = f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients"
-    lines = [what, f"{counts}, {fit.df_resid} residual degrees of freedom"]
+    head: list[Line] = [f"{counts}, {fit.df_resid} residual degrees of freedom"]
     if not fit.exact:
         estimated = ", df estimated" if fit.n_shape else ""
-        lines = [what, f"noise: {fit.noise}{estimated}", counts]
+        head = [(("noise", f"{fit.noise}{estimated}"),), counts]
     if fit.prior is not None:
-        lines += _prior(fit)
-    lines += [str(fit.status), rule, *table, rule]
-    lines += _least_squares(fit) if fit.exact else _scale(fit, level)
-    likelihood = f"log-likelihood: {_full(fit.log_likelihood)}"
+        head += _prior(fit)
+    coefficients = _coefficients(fit, level)  # which refuses a level that is none
+    lines = _least_squares(fit) if fit.exact else _scale(fit, level)
+    likelihood = [("log-likelihood", _full(fit.log_likelihood))]
     if fit.prior is None:
-        likelihood += f"    AIC: {_full(fit.aic)}    BIC: {_full(fit.bic)}"
-    lines.append(likelihood)
+        likelihood += [("AIC", _full(fit.aic)), ("BIC", _full(fit.bic))]
+    lines.append(tuple(likelihood))
     if fit.robust is not None:
         df = fit.robust.df
         quantiles = (
             "normal quantiles" if math.isinf(df) else f"t quantiles, {df:g} degrees of freedom"
         )
-        lines.append(f"standard errors: {fit.robust.label}; {quantiles}: as n grows")
+        lines.append((("standard errors", f"{fit.robust.label}; {quantiles}: as n grows"),))
     elif not fit.exact:
         errors = "posterior standard deviations" if fit.prior else "standard errors"
         lines.append(f"{errors} by the expected information, normal quantiles: as n grows")
     if fit.n_missing:
-        lines.append(f"left out for missing values: {fit.n_missing} rows")
+        lines.append((("left out for missing values", f"{fit.n_missing} rows"),))
     if fit.rank_report.dependent:
-        lines.append(f"left out as dependent: {fit.rank_report.describe(fit.names)}")
-    return "\n".join([*lines, rule, str(fit.certificate)])
+        lines.append((("left out as dependent", fit.rank_report.describe(fit.names)),))
+    certificate = tuple(line.strip() for line in str(fit.certificate).splitlines())
+    return Summary(title, tuple(head), str(fit.status), coefficients, tuple(lines), certificate)
 
 
-def _coefficients(fit: "Fit", level: float) -> list[str]:
+def _coefficients(fit: "Fit", level: float) -> Table:
     """A row for each coefficient."""
-    limits = fit.conf_int(level)  # which refuses a level that is none
+    limits = fit.conf_int(level)
     low, high = (f"{100 * q:.4g} %" for q in ((1 - level) / 2, (1 + level) / 2))
     if fit.prior is not None:
         header: tuple[str, ...] = ("", "mode", "posterior sd", low, high)
@@ -69,11 +69,11 @@ def _coefficients(fit: "Fit", level: float) -> list[str]:
     value = "t value" if fit.exact or math.isfinite(df) else "z value"
     header = ("", "estimate", "std. error", value, "p value", low, high)
     numbers = zip(fit.params, fit.std_errors, fit.t_values, fit.p_values, *limits.T, strict=True)
-    rows = [
+    rows = (
         (name, _full(b), _full(se), f"{t:.4g}", _p(p), f"{lo:.6g}", f"{hi:.6g}")
         for name, (b, se, t, p, lo, hi) in zip(fit.names, numbers, strict=True)
-    ]
-    return _align([header, *rows])
+    )
+    return Table(header, tuple(rows))
 
 
 def _prior(fit: "Fit") -> list[str]:
@@ -94,41 +94,43 @@ def _prior(fit: "Fit") -> list[str]:
     return lines
 
 
-def _scale(fit: "Fit", level: float) -> list[str]:
+def _scale(fit: "Fit", level: float) -> list[Line]:
     """The scale of the noise, where it is not that of least squares."""
     if not fit.scale_names:
         low, high = np.exp(fit.scale_conf_int(level)[0])
-        return [
-            f"sigma: {_full(fit.sigma)}    {100 * level:.4g} % interval: {low:.6g} to {high:.6g}"
-        ]
+        interval = (f"{100 * level:.4g} % interval", f"{low:.6g} to {high:.6g}")
+        return [(("sigma", _full(fit.sigma)), interval)]
     header = ("log sigma", "estimate", "std. error", "from", "to")
     errors, limits = fit.scale_std_errors, fit.scale_conf_int(level)
-    return _estimates(header, fit.scale_names, fit.scale_params, errors, *limits.T)
+    return [_estimates(header, fit.scale_names, fit.scale_params, errors, *limits.T)]
 
 
-def _estimates(header: tuple[str, ...], names: tuple[str, ...], *columns: F64) -> list[str]:
+def _estimates(header: tuple[str, ...], names: tuple[str, ...], *columns: F64) -> Table:
     """Names, estimates in full, and other numbers to six digits."""
     rows = zip(names, *columns, strict=True)
-    return _align([header, *((r[0], _full(r[1]), *(f"{x:.6g}" for x in r[2:])) for r in rows)])
+    return Table(header, tuple((r[0], _full(r[1]), *(f"{x:.6g}" for x in r[2:])) for r in rows))
 
 
-def _least_squares(fit: "Fit") -> list[str]:
+def _least_squares(fit: "Fit") -> list[Line]:
     """What only Gaussian noise of one scale has."""
     test = fit.f_test
     centred = "" if fit.constant is not None else " (about zero: there is no constant column)"
     if fit.constant and fit.constant > 0:
         kept = [fit.names[j] for j in fit.rank_report.kept]
         centred = f" (centred: {kept[fit.constant]} is constant)"
-    lines = [
-        f"sigma (MLE, over n): {_full(fit.sigma)}    "
-        f"residual standard error (over n - p): {_full(fit.residual_std_error)}",
-        f"R-squared: {_full(fit.r_squared)}    adjusted: {_full(fit.r_squared_adj)}{centred}",
+    lines: list[Line] = [
+        (
+            ("sigma (MLE, over n)", _full(fit.sigma)),
+            ("residual standard error (over n - p)", _full(fit.residual_std_error)),
+        ),
+        (("R-squared", _full(fit.r_squared)), ("adjusted", _full(fit.r_squared_adj) + centred)),
     ]
     if test.df_model and not math.isnan(test.statistic):
-        lines.append(
-            f"F: {_full(test.statistic)} on {test.df_model} and {test.df_resid:g} degrees of "
+        value = (
+            f"{_full(test.statistic)} on {test.df_model} and {test.df_resid:g} degrees of "
             f"freedom, p value {_p(test.p_value)}"
         )
+        lines.append((("F", value),))
     return lines
 
 
@@ -140,15 +142,3 @@ def _p(value: float) -> str:
     if math.isnan(value):
         return "nan"
     return "<2e-16" if value < 2e-16 else f"{value:.3g}"
-
-
-def _align(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns padded to their widest cell: the first to the left, the others to the right."""
-    widths = np.array([[len(cell) for cell in row] for row in rows]).max(axis=0)
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
