@@ -2,10 +2,8 @@
 
 import os
 import pickle
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,7 +23,6 @@ import mlreg as ml
 from mlreg.sklearn import MaximumLikelihoodRegressor
 
 U = np.finfo(float).eps / 2
-PAGE = Path(__file__).parents[1] / "docs" / "scikit-learn.md"
 
 CONFIGURATIONS = [
     MaximumLikelihoodRegressor(),
@@ -412,9 +409,3 @@ def test_a_pickle_is_without_the_rows(rows):
     with pytest.raises(ml.DataNeeded):
         again.fit_.residuals()
     assert regressor.fit_.source is not None
-
-
-def test_the_page_about_moving_runs():
-    namespace = {}
-    for code in re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S):
-        exec(compile(code, PAGE.name, "exec"), namespace)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a fit comes after inference, not the other way round
 __all__ = ["Contrasts", "Region", "WaldTest", "contrasts", "hypotheses", "region", "wald_test"]
 
 F64 = NDArray[np.float64]
+Tokens = list[tuple[str, str]]
 
 NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
@@ -188,16 +189,15 @@ def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F6
         said = tuple(one for part in parts for one in part[2])
         return np.vstack([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), said
     rows, rights, said_ = [], [], []
-    for equation in _split(names, text, ","):
-        sides = _split(names, equation, "=")
+    for equation in _split(_tokens(names, text), ",", text):
+        sides = _split(equation, "=", text)
         if len(sides) == 1:
-            sides = [*sides, "0"]
+            sides = [*sides, [("number", "0")]]
         parsed = [_expression(names, side, text) for side in sides]
-        last = len(parsed) - 1
         for (left, number), words in zip(parsed[:-1], sides[:-1], strict=True):
-            rows.append(left - parsed[last][0])
-            rights.append(parsed[last][1] - number)
-            said_.append(f"{words.strip()} = {sides[last].strip()}")
+            rows.append(left - parsed[-1][0])
+            rights.append(parsed[-1][1] - number)
+            said_.append(f"{_said(words)} = {_said(sides[-1])}")
     L = np.array(rows)
     empty = ~L.any(axis=1)
     if empty.any():
@@ -205,10 +205,10 @@ def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F6
     return L, np.array(rights), tuple(said_)
 
 
-def _tokens(names: Sequence[str], text: str) -> list[tuple[str, str]]:
+def _tokens(names: Sequence[str], text: str) -> Tokens:
     """Names, numbers and signs of a text; the longest name that fits counts."""
     known = sorted(names, key=len, reverse=True)
-    out: list[tuple[str, str]] = []
+    out: Tokens = []
     at = 0
     while at < len(text):
         if text[at].isspace():
@@ -253,25 +253,31 @@ def _word(letter: str) -> bool:
     return letter.isalnum() or letter in "_."
 
 
-def _split(names: Sequence[str], text: str, sign: str) -> list[str]:
-    """The parts of a text between signs that are in no name."""
-    parts, tokens = [""], _tokens(names, text)
-    for kind, token in tokens:
-        if (kind, token) == ("sign", sign):
-            parts.append("")
+def _split(tokens: Tokens, sign: str, text: str) -> list[Tokens]:
+    """The parts between signs."""
+    parts: list[Tokens] = [[]]
+    for token in tokens:
+        if token == ("sign", sign):
+            parts.append([])
         else:
-            quoted = f"`{token}`" if kind == "name" and not token.isidentifier() else token
-            spaced = f" {quoted} " if kind == "sign" and token in "+-" and parts[-1] else quoted
-            parts[-1] += spaced
-    if any(not part.strip() for part in parts):
+            parts[-1].append(token)
+    if not all(parts):
         raise InvalidInput(f"an equation, or a side of one, is empty in {text!r}")
     return parts
 
 
-def _expression(names: Sequence[str], text: str, whole: str) -> tuple[F64, float]:
+def _said(tokens: Tokens) -> str:
+    """A sum, as one writes it."""
+    words = ""
+    for kind, token in tokens:
+        quoted = f"`{token}`" if kind == "name" and not token.isidentifier() else token
+        words += f" {quoted} " if kind == "sign" and token in "+-" and words else quoted
+    return words
+
+
+def _expression(names: Sequence[str], tokens: Tokens, whole: str) -> tuple[F64, float]:
     """Coefficients and constant of a sum."""
     row, constant = np.zeros(len(names)), 0.0
-    tokens = _tokens(names, text)
     at = 0
 
     def wrong() -> InvalidInput:
@@ -329,6 +335,8 @@ def _given(fit: "Fit", what: Any) -> tuple[F64, F64, tuple[str, ...]]:
                 f"give hypotheses in words, or a matrix of {len(fit.names)} finite columns, one "
                 f"for each of {', '.join(fit.names)}; its shape is {L.shape}"
             )
+        if not L.any(axis=1).all():
+            raise InvalidInput("a row of zeros says nothing about a coefficient")
         c, said = np.zeros(len(L)), tuple(_words(row, fit.names) for row in L)
     kept = list(fit.rank_report.kept)
     lost = [j for j in range(len(fit.names)) if j not in kept and L[:, j].any()]

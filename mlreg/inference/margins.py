@@ -9,6 +9,7 @@ import numpy as np
 from mlreg.data.table import Table, as_table, is_tabular, read_column, suggest
 from mlreg.errors import InvalidInput
 from mlreg.inference.hypothesis import Contrasts, contrasts
+from mlreg.inference.predict import check_dependence
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
@@ -32,12 +33,17 @@ def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contr
         if name not in table.columns:
             raise InvalidInput(f"there is no column {name!r}; {suggest(name, table.columns)}")
     grid = {name: _values(name, values) for name, values in at.items()}
+    lost = [d.column for d in fit.rank_report.dependent]
     rows, names = [], []
     for chosen in itertools.product(*grid.values()):
         columns: dict[str, Any] = dict(table.columns)
         for name, value in zip(grid, chosen, strict=True):
             columns[name] = read_column(np.full(table.n_rows, value), f"column {name!r}")
-        rows.append(fit.design.matrix(Table(columns, table.n_rows)).mean(axis=0))
+        X = fit.design.matrix(Table(columns, table.n_rows))
+        check_dependence(fit, X)
+        mean = X.mean(axis=0)
+        mean[lost] = 0.0  # what was left out is ignored, as in predictions
+        rows.append(mean)
         names.append(", ".join(f"{n} = {v}" for n, v in zip(grid, chosen, strict=True)))
     found = contrasts(fit, np.array(rows), level, False)
     return Contrasts(**{**vars(found), "names": tuple(names)})

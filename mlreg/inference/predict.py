@@ -17,7 +17,7 @@ from mlreg.likelihood.student_t import StudentT
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["Of", "predict", "predict_scale", "prediction_error"]
+__all__ = ["Of", "check_dependence", "predict", "predict_scale", "prediction_error"]
 
 F64 = NDArray[np.float64]
 Of = Literal["median", "mean", "transformed"]
@@ -46,7 +46,7 @@ def predict(
     if of == "mean" and isinstance(fit.noise, StudentT) and (fit.noise.df or 0) <= 1:
         raise InvalidInput(f"{fit.noise} has no mean: take of='median'")
     rows = fit.design.matrix(X_new)
-    _check_dependence(fit, rows)
+    check_dependence(fit, rows)
     kept = rows[:, list(fit.rank_report.kept)]
     mean = centre = kept @ fit.solution.theta[: fit.rank]
     of_scale = (transform is not None and of == "mean") or (
@@ -102,7 +102,7 @@ def _residual_error(fit: "Fit") -> float:
     return float(np.ldexp(fit.least_squares.s or math.nan, fit.R.exponent[-1]))
 
 
-def _check_dependence(fit: "Fit", rows: F64) -> None:
+def check_dependence(fit: "Fit", rows: F64) -> None:
     """Warn where columns that were left out are not what they were in the fit."""
     for d in fit.rank_report.dependent:
         parts = np.array([c * rows[:, j] for c, j in d.terms]).reshape(-1, len(rows))
