@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mlreg as ml
-from mlreg.errors import InvalidInput
+from mlreg.checks import whole
 from mlreg.likelihood import gaussian
 
 __all__ = ["demo"]
@@ -49,8 +49,7 @@ def demo(
     MissingDependency
         Figures are wanted, and matplotlib is not installed.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InvalidInput(f"seed must be a whole number, not negative; not {seed!r}")
+    whole(seed, "seed", 0)
     if save is not None:
         ml.plots.style.require_matplotlib()  # before anything is told
     tell = _Teller(sys.stdout if out is None else out, color)

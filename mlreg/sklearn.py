@@ -80,7 +80,7 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (n_features_in_,)
+    coef_ : ndarray, shape (p,)
         Coefficients, in units of y per unit of the column; 0 for columns that were left out, so
         that ``X @ coef_ + intercept_`` is the prediction.
     intercept_ : float
@@ -92,7 +92,7 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
         Everything else: standard errors, tests, certificate, `summary()`, diagnostics. It refers to
         the rows that `fit` was given; a pickle or a copy of the estimator is without them.
     n_features_in_ : int
-        Number of columns.
+        Number p of columns.
     feature_names_in_ : ndarray of str
         Their names, where X is a dataframe of pandas or polars, or another with column names.
 

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
+from mlreg.checks import whole
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.evaluation.measures import Measure, frame, measures
+from mlreg.evaluation.measures import Measure, measures
 from mlreg.evaluation.rows import Rows, about, heard, noted
-from mlreg.evaluation.splits import held_out, whole
+from mlreg.evaluation.splits import held_out
 from mlreg.files import plain
+from mlreg.frames import data_frame
 
 __all__ = ["LearningCurve", "excess_nll", "excess_square", "learning_curve"]
 
@@ -97,7 +99,7 @@ class LearningCurve:
     def to_frame(self) -> Any:
         """A row for each size: means over the repeats, and their standard errors."""
         columns = self._columns()
-        return frame(columns, columns.pop("n_rows"), "n_rows")
+        return data_frame(columns, columns.pop("n_rows"), "n_rows")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers and strings."""

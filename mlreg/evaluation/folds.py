@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.estimate import Fit
-from mlreg.evaluation.measures import NAMES, Measures, RowScores, frame, join, measures, table_of
+from mlreg.evaluation.measures import NAMES, Measures, RowScores, join, measures, table_of
 from mlreg.evaluation.rows import LONELY, OF_DESIGN, Rows, about, heard, noted
 from mlreg.evaluation.splits import Folds, fold_of_rows
 from mlreg.files import plain
 from mlreg.fitting import fit
+from mlreg.frames import data_frame
 from mlreg.inference.intervals import t_quantile
 from mlreg.likelihood.noise import Gaussian
 from mlreg.optimizers.exact import Exact
@@ -118,7 +119,7 @@ class CrossValidation(Measures):
             "coverage": self.fold_coverage,
             "status": list(self.status),
         }
-        return frame(columns, range(len(self.n_rows)), "fold")
+        return data_frame(columns, range(len(self.n_rows)), "fold")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers and strings."""

@@ -3,18 +3,17 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.data.design import ArrayDesign
-from mlreg.errors import MissingDependency
 from mlreg.estimate import Fit
 from mlreg.inference.calibration import log_density
 from mlreg.inference.predict import predict
 from mlreg.inference.prediction import Prediction
-from mlreg.likelihood.blocks import Block, to_numpy
+from mlreg.likelihood.blocks import Block, to_numpy, weights
 from mlreg.likelihood.transform import Transform
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "Measure",
     "Measures",
     "RowScores",
-    "frame",
     "join",
     "mean_of",
     "measures",
@@ -132,9 +130,7 @@ def score(fit: Fit, blocks: Iterable[Block], level: float) -> RowScores:
 
 def _score(fit: Fit, block: Block, level: float, transform: Transform | None) -> RowScores:
     X, t = to_numpy(block.X), to_numpy(block.y)
-    ones = np.ones(len(t))
-    k = ones if block.frequency is None else to_numpy(block.frequency)
-    w = ones if block.precision is None else to_numpy(block.precision)
+    k, w = weights(block)
     Z = None if block.Z is None else to_numpy(block.Z)
     limits = predict(fit, X, "prediction", level, "transformed", Z, np.sqrt(w))
     assert isinstance(limits, Prediction)
@@ -215,12 +211,3 @@ def table_of(found: Measures, level: float) -> list[str]:
         value, error = getattr(found, name)
         lines.append(f"{label:<{width}}{value:>12.5g}{error:>12.2g}")
     return lines
-
-
-def frame(columns: dict[str, Any], index: Sequence[Any], name: str) -> Any:
-    """A pandas DataFrame of columns, and of an index of that name."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingDependency("to_frame needs pandas: pip install pandas") from error
-    return pd.DataFrame(columns, index=pd.Index(index, name=name))

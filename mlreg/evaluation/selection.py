@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.evaluation.measures import frame, measures
 from mlreg.evaluation.rows import LONELY, Rows, about
-from mlreg.evaluation.unseen import Evaluation, notes_of
+from mlreg.evaluation.unseen import Evaluation, evaluation_of
 from mlreg.files import plain
+from mlreg.frames import data_frame
 
 __all__ = ["Aside", "Selection"]
 
@@ -137,15 +137,9 @@ class Selection:
         if aside.found is None:
             made = self.refit(rule)
             with about(self.labels[i]):
-                scores = aside.rows[i].score(made, aside.test, aside.level)
+                rows = aside.rows[i].score(made, aside.test, aside.level)
             aside.seen_by = i
-            aside.found = Evaluation(
-                **vars(measures(scores)),
-                fit=made,
-                n_rows=scores.n,
-                level=aside.level,
-                notes=(*notes_of(made),),
-            )
+            aside.found = evaluation_of(made, rows, aside.level)
         return aside.found
 
     def __str__(self) -> str:
@@ -184,7 +178,7 @@ class Selection:
             "difference_error": self.difference_error,
             "status": [_told(status) for status in self.status],
         }
-        return frame(columns, self.labels, "setting")
+        return data_frame(columns, self.labels, "setting")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the settings themselves and the rows, as plain numbers and strings."""

@@ -1,18 +1,18 @@
 """Which rows are held out: folds and test rows, at random, by groups or in order."""
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.checks import whole
 from mlreg.data.arrays import check_labels
 from mlreg.data.columns import Categories, missing_rows
 from mlreg.data.table import as_table, is_tabular, read_column
 from mlreg.errors import InvalidInput
 
-__all__ = ["fold_of_rows", "group_of_rows", "held_out", "whole"]
+__all__ = ["fold_of_rows", "group_of_rows", "held_out"]
 
 Folds = NDArray[np.int64]
 
@@ -131,14 +131,3 @@ def _drawn(shuffle: bool) -> bool:
             "neighbours"
         )
     return shuffle
-
-
-def whole(value: Any, what: str, least: int) -> int:
-    """The value as a whole number that is not below ``least``; an error for what is none."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, (bool, np.bool_)) or number < least:
-        raise InvalidInput(f"{what} must be a whole number from {least} on, not {value!r}")
-    return number

@@ -1,5 +1,6 @@
 """One fit on rows that it has not seen: ``evaluate`` and ``hold_out``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,15 @@ from numpy.typing import NDArray
 from mlreg.data.arrays import as_vector, check_labels
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
-from mlreg.evaluation.measures import NAMES, Measures, frame, measures, score, table_of
+from mlreg.evaluation.measures import NAMES, Measures, RowScores, measures, score, table_of
 from mlreg.evaluation.rows import LONELY, Rows, about, block_of, held, in_memory, take, weights_of
 from mlreg.evaluation.splits import held_out
 from mlreg.files import plain
+from mlreg.frames import data_frame
 from mlreg.inference.intervals import t_quantile
 from mlreg.likelihood.blocks import ArraySource, Block, to_numpy
 
-__all__ = ["Evaluation", "evaluate", "hold_out", "notes_of"]
+__all__ = ["Evaluation", "evaluate", "evaluation_of", "hold_out"]
 
 F64 = NDArray[np.float64]
 
@@ -49,7 +51,7 @@ class Evaluation(Measures):
     def to_frame(self) -> Any:
         """The measures as a pandas DataFrame, a row each: ``value`` and ``std_error``."""
         rows = np.array([getattr(self, name) for name in NAMES])
-        return frame({"value": rows[:, 0], "std_error": rows[:, 1]}, NAMES, "measure")
+        return data_frame({"value": rows[:, 0], "std_error": rows[:, 1]}, NAMES, "measure")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the fit, as plain numbers and strings."""
@@ -110,17 +112,14 @@ def evaluate(
         raise InvalidInput(f"evaluate takes a Fit first, and then data; not {type(fit).__name__}")
     t_quantile(level, 1)  # an error for a level that is none
     block = _block(fit, data, frequency_weights, precision_weights, scale)
-    rows = score(fit, [block], level)
-    notes = notes_of(fit)
-    again = _seen(fit, block)
+    again, notes = _seen(fit, block), []
     if again:
-        notes.insert(
-            0,
+        notes.append(
             f"{again} of these {len(block.y)} rows are among those of the fit (same regressors, "
             "same response): unless such rows repeat by chance, this is not unseen data, and the "
-            "numbers flatter",
+            "numbers flatter"
         )
-    return Evaluation(**vars(measures(rows)), fit=fit, n_rows=rows.n, level=level, notes=(*notes,))
+    return evaluation_of(fit, score(fit, [block], level), level, notes)
 
 
 def hold_out(
@@ -176,11 +175,13 @@ def hold_out(
         )
     with about("the rows that are not held out", LONELY):
         made = rows.fit(rows.usable[~out])
-    scores = rows.score(made, rows.usable[out], level)
-    found = measures(scores)
-    return Evaluation(
-        **vars(found), fit=made, n_rows=scores.n, level=level, notes=(*notes_of(made),)
-    )
+    return evaluation_of(made, rows.score(made, rows.usable[out], level), level)
+
+
+def evaluation_of(fit: Fit, rows: RowScores, level: float, notes: Sequence[str] = ()) -> Evaluation:
+    """What scored rows say of a fit, with notes on them and then on the fit."""
+    told = (*notes, *_notes_of(fit))
+    return Evaluation(**vars(measures(rows)), fit=fit, n_rows=rows.n, level=level, notes=told)
 
 
 def _block(fit: Fit, data: Any, frequency: Any, precision: Any, scale: Any) -> Block:
@@ -211,7 +212,7 @@ def _block(fit: Fit, data: Any, frequency: Any, precision: Any, scale: Any) -> B
     return block_of(fit, data, take(k, rows), take(w, rows), scale)
 
 
-def notes_of(fit: Fit) -> list[str]:
+def _notes_of(fit: Fit) -> list[str]:
     """What must be known of a fit to read what unseen rows say of it."""
     code = fit.status.code
     if code == "perfect-fit":

@@ -26,7 +26,7 @@ LOST = 1e-12
 
 
 def whitened(R: F64, exponent: NDArray[np.int64], L: F64) -> F64:
-    """L R⁻¹, shape (m, p): rows L in the data's units, R with binary exponents taken out."""
+    """L R⁻¹ of Eq. (5.2), shape (m, p): L in the data's units, R with exponents taken out."""
     return np.asarray(solve_upper(R, scale_columns(L, -exponent).T, transpose=True).T)
 
 
@@ -39,7 +39,7 @@ def lengths(H: F64) -> F64:
 
 
 def combined(fit: "Fit", L: F64) -> tuple[F64, F64 | None]:
-    """W = L R⁻¹ in units of y, and C: W C is H. C is None where it is the identity.
+    """W = L R⁻¹ in units of y, and C, Eq. (12.2): W C is H. C is None where it is the identity.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def combined(fit: "Fit", L: F64) -> tuple[F64, F64 | None]:
 
 
 def joint_root(W: F64, C: F64 | None) -> F64:
-    """Lower triangle K, KKᵀ the covariance W C (W C)ᵀ of q combinations, shape (q, q).
+    """Lower triangle K, KKᵀ the covariance of q combinations in Eq. (12.2), shape (q, q).
 
     Raises
     ------

@@ -270,7 +270,7 @@ def robust(
 
 
 def root_of(M: F64) -> F64:
-    """C, CCᵀ = M, of a sum of outer products; its directions that are rounding are zero."""
+    """C, CCᵀ = M of Eq. (12.5), a sum of outer products; directions that are rounding are zero."""
     values, vectors = np.linalg.eigh(M)
     values[values <= ROUNDED * len(M) * values.max(initial=0.0)] = 0.0
     return np.asarray(vectors * np.sqrt(values))

@@ -24,10 +24,10 @@ F64 = NDArray[np.float64]
 class FittedRows(NamedTuple):
     """A block of rows, in the scaled units of the fit's triangle.
 
-    ``A`` is √w X, shape (m, p), of the columns that were kept; ``e`` = √w (y − Xβ), shape (m,), at
-    the MLE where it is least squares, else at the estimate; ``root_w`` √w and ``k`` frequencies, or
-    None; ``log_sigma`` the logarithm of each row's scale in units of y, or None where it is one;
-    ``first`` the position of the first row among those that are in use.
+    ``A`` is √w X, shape (m, p), of the columns that were kept; ``e`` = √w (y − Xβ), shape (m,),
+    Eq. (2.8), at the MLE where it is least squares, else at the estimate; ``root_w`` √w and ``k``
+    frequencies, or None; ``log_sigma`` the logarithm of each row's scale in units of y, or None
+    where it is one; ``first`` the position of the first row among those that are in use.
     """
 
     A: F64

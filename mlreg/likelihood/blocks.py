@@ -30,6 +30,7 @@ __all__ = [
     "namespace",
     "surely_finite",
     "to_numpy",
+    "weights",
 ]
 
 Array = Any  # an array of any array-API namespace
@@ -130,6 +131,13 @@ class Block:
         """A block of what ``make`` makes of each array that there is."""
         arrays = (self.X, self.y, self.frequency, self.precision, self.Z)
         return Block(*(None if a is None else make(a) for a in arrays))
+
+
+def weights(block: Block) -> tuple[Any, Any]:
+    """Frequencies and precisions of the rows, (m,) each, as NumPy arrays: ones where none are."""
+    ones = np.ones(block.y.shape[0])
+    k, w = block.frequency, block.precision
+    return ones if k is None else to_numpy(k), ones if w is None else to_numpy(w)
 
 
 def joined(blocks: Sequence[Block]) -> Block:

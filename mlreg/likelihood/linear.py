@@ -301,6 +301,17 @@ class LinearLikelihood:
             math.fsum(log_jacobian),
         )
 
+    def exhaust(self, blocks: Iterable[Block]) -> None:
+        """Go through the blocks of a pass for their side effects, which reads all rows.
+
+        The same pass makes the `summary`, as `summarise` does, unless that is known.
+        """
+        if "summary" in vars(self):
+            for _ in blocks:
+                pass
+        else:
+            self.summary = self.summarise(blocks)
+
     def select(self, keep: Sequence[int]) -> "LinearLikelihood":
         """The likelihood of some of the columns; what one pass has found is not read again."""
         source = SelectedSource(self.source, keep)

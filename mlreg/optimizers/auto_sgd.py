@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
+from mlreg.checks import positive, whole
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace
+from mlreg.linalg.products import whiten
 from mlreg.linalg.triangle import norm, plain, scale_columns, solve_upper
-from mlreg.optimizers.averaging import Descent, on_host
+from mlreg.optimizers.averaging import AveragedDescent, on_host
 from mlreg.optimizers.exact import Exact
 from mlreg.optimizers.least_absolute import minimize_absolute, minimize_absolute_scale
 from mlreg.optimizers.newton import Newton, Run, agreement
@@ -109,18 +111,9 @@ class AutoSGD:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        tolerance = self.tolerance
-        if isinstance(tolerance, bool) or not (
-            isinstance(tolerance, (int, float, np.floating)) and 0 < tolerance < math.inf
-        ):
-            raise InvalidInput(f"tolerance must be positive and finite, not {tolerance!r}")
-        for name, least in (("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not (whole and value >= least):
-                raise InvalidInput(
-                    f"{name} must be a whole number of at least {least}, not {value!r}"
-                )
+        positive(self.tolerance, "tolerance")
+        whole(self.batch_size, "batch_size", 1)
+        whole(self.seed, "seed", 0)
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
         """Find the MLE; ``start`` is looked at and not needed.
@@ -165,6 +158,11 @@ class _Search:
 
     def solution(self) -> Solution:
         """Run, and say how it went."""
+        found = self._found()
+        reads = self.likelihood.reads - self.before
+        return replace(found, reads=reads, reads_by=self.reads)
+
+    def _found(self) -> Solution:
         likelihood = self.likelihood
         with self._counted("factor"):
             n = likelihood.source.n_rows or likelihood.triangle.n_rows
@@ -193,8 +191,7 @@ class _Search:
             start = self._better(start, few)
             mean = self._minibatches(start, self._preconditioner(likelihood, start), m, n)
         with self._counted("certificate"):
-            found = self._refined(start, mean)
-        return replace(found, reads=likelihood.reads - self.before, reads_by=self.reads)
+            return self._refined(start, mean)
 
     def _without(self, why: str) -> Solution:
         """The solution without minibatches."""
@@ -204,12 +201,7 @@ class _Search:
             optimizer = Exact() if likelihood.exact or laplace else Newton()
             found = optimizer.minimize(likelihood)
         told = f"{found.status.message}. {why}: found as {type(optimizer).__name__}() does"
-        return replace(
-            found,
-            status=Status(found.status.code, told),
-            reads=likelihood.reads - self.before,
-            reads_by=self.reads,
-        )
+        return replace(found, status=Status(found.status.code, told))
 
     def _part(self, size: int, rows: int, n: int) -> Iterator[Block]:
         """``rows`` rows of a reshuffled pass, about, ``size`` at a time."""
@@ -251,9 +243,8 @@ class _Search:
         triangle, largest = plain(few.triangle), 0.0
         R = triangle.R[:p, :p]
         for rows in few.rows():
-            W = solve_upper(R, scale_columns(rows[:, :p], -triangle.exponent[:p]).T, transpose=True)
-            leverage = float(np.max(np.sum(W * W, axis=0)))
-            largest = max(largest, leverage)
+            W = whiten(R, scale_columns(rows[:, :p], -triangle.exponent[:p]))
+            largest = max(largest, float(np.max(np.sum(W * W, axis=1))))
         if largest > max(LEVERAGE, 5 * p / m):
             return start, f"for one of them alone has leverage {largest:.2g}"
         return start, ""
@@ -313,17 +304,12 @@ class _Search:
         size = min(self.config.batch_size, max(1, n // 16))
         rate = min(2 * size * math.sqrt(2 / (m * n)), size / (size + p + 1))  # Eq. (13.10)
         burn = min(math.ceil(math.log(20 * math.sqrt(n / m)) / rate), math.ceil(n / size))
-        descent = Descent(likelihood, self.noise, start, T, rate, size)
+        descent = AveragedDescent(likelihood, self.noise, start, T, rate, size)
         chunk = size * max(1, round(max(CHUNK // p, 1024) / size))
         with np.errstate(all="ignore"), self._counted("minibatch"):
             for block in self._part(min(chunk, burn * size), burn * size, n):
                 descent.burn_in(block)
-            blocks = descent.average(likelihood.blocks(chunk, self.rng))
-            if "summary" in vars(likelihood):
-                for _ in blocks:
-                    pass
-            else:
-                vars(likelihood)["summary"] = likelihood.summarise(blocks)
+            likelihood.exhaust(descent.average(likelihood.blocks(chunk, self.rng)))
         self.clipped, self.batch_size = descent.walk.clipped, size
         return Start(start.name, descent.mean, descent.gamma)
 

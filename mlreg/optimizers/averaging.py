@@ -6,19 +6,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mlreg.likelihood.blocks import Block, to_numpy
+from mlreg.likelihood.blocks import Block, to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
 from mlreg.optimizers.minibatch import Step, Walk, descend
 from mlreg.optimizers.start import Start
 from mlreg.scoring import HUGE
 
-__all__ = ["Descent", "on_host"]
+__all__ = ["AveragedDescent", "on_host"]
 
 F64 = NDArray[np.float64]
 
 
-class Descent:
+class AveragedDescent:
     """Minibatches from a start, β ← β + ηPg, Eq. (13.9), and their average, Eq. (13.7).
 
     Parameters
@@ -89,9 +89,8 @@ class Descent:
     def _scale(self, rows: Block) -> None:
         """Gradient and Hessian of γ at the start's, Eq. (9.3), at coefficients of the moment."""
         Z = np.ones((len(rows.y), 1)) if rows.Z is None else rows.Z
-        root = 1.0 if rows.precision is None else np.sqrt(rows.precision)
-        k = np.ones(len(rows.y)) if rows.frequency is None else rows.frequency
-        z = (rows.y - rows.X @ self.walk.params) * root * np.exp(-(Z @ self.start))
+        k, w = weights(rows)
+        z = (rows.y - rows.X @ self.walk.params) * np.sqrt(w) * np.exp(-(Z @ self.start))
         z = np.clip(z, -HUGE, HUGE)
         psi = self.noise.psi(z)
         self._gradient += Z.T @ (k * (1 - z * psi))

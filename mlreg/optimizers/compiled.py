@@ -20,6 +20,15 @@ __all__ = ["available", "descend_compiled", "known"]
 
 F64 = NDArray[np.float64]
 
+NAMES: dict[type, str] = {
+    Gaussian: "GAUSSIAN",
+    Laplace: "LAPLACE",
+    Logistic: "LOGISTIC",
+    Huber: "HUBER",
+    StudentT: "STUDENT_T",
+}
+"""Constants of the compiled loop, whose numbers only it knows."""
+
 NONE, NO_ORDER = np.zeros(0), np.zeros(0, dtype=np.intp)
 
 
@@ -30,15 +39,16 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
-def known(noise: Noise) -> tuple[int, float] | None:
-    """Number of a noise in the compiled loop, and its parameter; None for a user's own."""
-    kind = type(noise)
-    if isinstance(noise, Huber) and kind is Huber:
-        return 3, float(noise.k)
-    if isinstance(noise, StudentT) and kind is StudentT and noise.df is not None:
-        return 4, float(noise.df)
-    simple: dict[Any, int] = {Gaussian: 0, Laplace: 1, Logistic: 2}
-    return (simple[kind], 0.0) if kind in simple else None
+def known(noise: Noise) -> tuple[str, float] | None:
+    """Name of a noise in the compiled loop, and its parameter; None for a user's own."""
+    name, parameter = NAMES.get(type(noise)), 0.0
+    if isinstance(noise, Huber):
+        parameter = noise.k
+    elif isinstance(noise, StudentT):
+        if noise.df is None:
+            return None
+        parameter = noise.df
+    return None if name is None else (name, float(parameter))
 
 
 def descend_compiled(walk: Walk, block: Block, rates: F64, step: Step) -> None:
@@ -66,9 +76,11 @@ def descend_compiled(walk: Walk, block: Block, rates: F64, step: Step) -> None:
     X, y, precision, k = (NONE if a is None else np.ascontiguousarray(to_numpy(a)) for a in arrays)
     T = step.precondition
     params = walk.params.copy()
-    clipped = _compiled()(
+    loop, (name, parameter) = _compiled(), noise
+    clipped = loop.steps(
         X, intercept, y, precision, k, order, params, walk.total,
-        np.ascontiguousarray(rates), step.batch_size, step.sigma, *noise, step.average,
+        np.ascontiguousarray(rates), step.batch_size, step.sigma,
+        getattr(loop, name), parameter, step.average,
         np.zeros((0, 0)) if T is None else np.ascontiguousarray(T), step.guard,
     )  # fmt: skip
     walk.params = params
@@ -91,4 +103,4 @@ def _compiled() -> Any:
         raise MissingDependency(
             "kernel='numba' needs numba: pip install 'mlreg[fast]'; kernel='numpy' needs nothing"
         ) from error
-    return compiled_loop.steps
+    return compiled_loop

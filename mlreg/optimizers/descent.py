@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput
-from mlreg.likelihood.blocks import Block, PickedBlock
+from mlreg.likelihood.blocks import Block, PickedBlock, to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.compiled import available, known
 from mlreg.optimizers.minibatch import Step, Walk, descend
 from mlreg.optimizers.path import POINTS, Path
+from mlreg.optimizers.schedules import rates_at
 from mlreg.optimizers.sgd_state import SGDState, fingerprint, load_state, save_state
 from mlreg.optimizers.start import SAMPLE, drawn
+from mlreg.scoring import whitened
 
 if TYPE_CHECKING:  # a configuration calls this module
     from mlreg.optimizers.sgd import SGD
 
-__all__ = ["Descent"]
+__all__ = ["Descent", "profiled"]
 
 F64 = NDArray[np.float64]
 
@@ -29,6 +31,20 @@ CHUNK = 2**20
 
 LONG = 50_000
 """Minibatches from which on a compiled loop is worth its start."""
+
+
+def profiled(likelihood: LinearLikelihood, params: F64) -> float:
+    """The log σ that minimises the NLL at the coefficients; −∞ or NaN where there is none."""
+    if likelihood.noise.smooth:
+        space = whitened(likelihood)
+        gamma = space.profile(space.scale(params), tolerance=1e-6)
+        return -math.inf if gamma is None else float(gamma[0])
+    total = 0.0  # of Laplace noise: the mean of |z| is one, Eq. (8.2)
+    for block in likelihood.blocks():
+        k, w = weights(block)
+        r = to_numpy(block.y) - to_numpy(block.X) @ params
+        total += float(np.sum(k * np.sqrt(w) * np.abs(r)))
+    return math.log(total / likelihood.n_rows) if total > 0 else -math.inf
 
 
 class Descent:
@@ -114,7 +130,7 @@ class Descent:
                 yield block
 
         with np.errstate(all="ignore"):
-            vars(likelihood)["summary"] = likelihood.summarise(watched())
+            likelihood.exhaust(watched())
             if likelihood.n_rows < self.size:
                 raise InvalidInput(
                     f"batch_size={self.size} is more than the {likelihood.n_rows} rows"
@@ -204,18 +220,9 @@ class Descent:
 
     def _rates(self, count: int) -> F64:
         """Learning rates of the next minibatches."""
-        within = self.step + np.arange(count)
         self.step += count
-        t = np.asarray(within + self.epoch * self.per_epoch, dtype=np.float64)
-        if self.schedule.unit == "epoch":
-            t = self.epoch + within / self.per_epoch
-        rates = np.asarray(self.schedule(t), dtype=np.float64)
-        if rates.shape != (count,) or not ((rates >= 0) & np.isfinite(rates)).all():
-            raise InvalidInput(
-                f"{self.schedule!r} must give a finite learning rate, not negative, for each of "
-                f"the times it is given; it gave {rates}"
-            )
-        return rates
+        steps = np.arange(self.step - count, self.step)
+        return rates_at(self.schedule, self.epoch, steps, self.per_epoch)
 
     def _end_epoch(self, few: LinearLikelihood | None) -> bool:
         """Remember where it is; False where that is nowhere."""
@@ -242,8 +249,6 @@ class Descent:
         return drawn(self.likelihood, size, rows)
 
     def _profiled(self, few: LinearLikelihood) -> float:
-        from mlreg.optimizers.sgd import profiled
-
         finite = np.isfinite(self.walk.params).all()
         return profiled(few, self.walk.params) if finite else math.nan
 

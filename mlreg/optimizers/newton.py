@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import least_squares
+from mlreg.checks import positive, whole
 from mlreg.errors import InvalidInput, RankDeficient
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.products import gram, times_transposed, whiten
@@ -72,11 +73,8 @@ class Newton:
     max_iterations: int = 100
 
     def __post_init__(self) -> None:
-        tolerance, most = self.tolerance, self.max_iterations
-        if not (isinstance(tolerance, (int, float)) and 0 < tolerance < math.inf):
-            raise InvalidInput(f"tolerance must be positive and finite, not {tolerance!r}")
-        if isinstance(most, bool) or not (isinstance(most, (int, np.integer)) and most >= 1):
-            raise InvalidInput(f"max_iterations must be a whole number of at least 1, not {most!r}")
+        positive(self.tolerance, "tolerance")
+        whole(self.max_iterations, "max_iterations", 1)
 
     def minimize(self, likelihood: LinearLikelihood, start: F64 | None = None) -> Solution:
         """Minimise from the coefficients ``start``, shape (p,); by default from those above.

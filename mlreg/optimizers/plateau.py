@@ -8,11 +8,11 @@ regressors to be those of normal ones.
 """
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlreg.checks import positive
 from mlreg.errors import InvalidInput
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.stability import Sampling, eigenvalues
@@ -20,7 +20,6 @@ from mlreg.optimizers.stability import Sampling, eigenvalues
 __all__ = ["epochs_to_average", "plateau", "predicted_plateau", "rate_for"]
 
 F64 = NDArray[np.float64]
-Average = Literal["none", "all", "tail"]
 
 
 def predicted_plateau(
@@ -66,8 +65,7 @@ def predicted_plateau(
     >>> plateaus[0] < plateaus[1]
     True
     """
-    if not (isinstance(learning_rate, (int, float, np.floating)) and 0 < learning_rate < math.inf):
-        raise InvalidInput(f"learning_rate must be positive and finite, not {learning_rate!r}")
+    positive(learning_rate, "learning_rate")
     rows = likelihood.triangle.n_rows
     if not 1 <= batch_size <= rows:
         raise InvalidInput(f"batch_size must be from 1 to the {rows} rows, not {batch_size!r}")

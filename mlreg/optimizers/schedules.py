@@ -5,14 +5,14 @@ descent, and gives the learning rate there. Decay is what lets stochastic gradie
 constant rate leaves them hovering at a distance that it determines, Eq. (13.4).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mlreg.checks import is_positive, positive
 from mlreg.errors import InvalidInput
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Polynomial",
     "Schedule",
     "as_schedule",
+    "rates_at",
 ]
 
 F64 = NDArray[np.float64]
@@ -92,7 +93,7 @@ class Piecewise:
         self, rates: Sequence[float], boundaries: Sequence[float], *, unit: Unit = "epoch"
     ) -> None:
         for name, values in (("rates", rates), ("boundaries", boundaries)):
-            object.__setattr__(self, name, tuple(_number(name, value) for value in values))
+            object.__setattr__(self, name, tuple(positive(value, name) for value in values))
         object.__setattr__(self, "unit", unit)
         _check(self, ())
         if len(self.rates) != len(self.boundaries) + 1:
@@ -196,10 +197,9 @@ def as_schedule(rate: Any) -> Schedule:
     InvalidInput
         What is neither a positive number nor a schedule.
     """
-    if isinstance(rate, (int, float, np.floating, np.integer)) and not isinstance(rate, bool):
-        if 0 < rate < math.inf:
-            return Constant(float(rate))
-    elif callable(rate) and getattr(rate, "unit", None) in ("step", "epoch"):
+    if is_positive(rate):
+        return Constant(float(rate))
+    if callable(rate) and getattr(rate, "unit", None) in ("step", "epoch"):
         found: Schedule = rate
         return found
     raise InvalidInput(
@@ -207,15 +207,39 @@ def as_schedule(rate: Any) -> Schedule:
     )
 
 
-def _check(schedule: Any, positive: tuple[str, ...]) -> None:
-    for name in positive:
-        _number(name, getattr(schedule, name))
+def rates_at(schedule: Schedule, epoch: int, step: ArrayLike, per_epoch: int) -> F64:
+    """Learning rates of minibatches of an epoch, Eq. (13.1), of the shape of ``step``.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        As a function of minibatches or of epochs.
+    epoch : int
+        Epochs before this one.
+    step : array of int
+        Minibatches before each in this epoch, or in later ones, if these go on counting.
+    per_epoch : int
+        Minibatches in an epoch.
+
+    Raises
+    ------
+    InvalidInput
+        A schedule of one's own that gives no learning rates.
+    """
+    within = np.asarray(step, dtype=np.float64)
+    by_step = schedule.unit == "step"
+    t = within + epoch * per_epoch if by_step else epoch + within / per_epoch
+    rates = np.asarray(schedule(t), dtype=np.float64)
+    if rates.shape != t.shape or not ((rates >= 0) & np.isfinite(rates)).all():
+        raise InvalidInput(
+            f"{schedule!r} must give a finite learning rate, not negative, for each of "
+            f"the times it is given; it gave {rates}"
+        )
+    return rates
+
+
+def _check(schedule: Any, numbers: tuple[str, ...]) -> None:
+    for name in numbers:
+        positive(getattr(schedule, name), name)
     if schedule.unit not in ("step", "epoch"):
         raise InvalidInput(f"unit must be 'step' or 'epoch', not {schedule.unit!r}")
-
-
-def _number(name: str, value: Any) -> float:
-    real = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
-    if not (real and 0 < value < math.inf):
-        raise InvalidInput(f"{name} must be positive and finite, not {value!r}")
-    return float(value)

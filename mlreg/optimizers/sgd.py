@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import certificate, least_squares
+from mlreg.checks import whole
 from mlreg.errors import InvalidInput, NumericalWarning
-from mlreg.likelihood.blocks import to_numpy
+from mlreg.likelihood.blocks import to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Laplace, Noise
 from mlreg.linalg.triangle import norm
 from mlreg.optimizers import sgd_status
-from mlreg.optimizers.descent import Descent
+from mlreg.optimizers.descent import Descent, profiled
 from mlreg.optimizers.minibatch import Kernel
 from mlreg.optimizers.proximal import require_proximal
 from mlreg.optimizers.schedules import Schedule, as_schedule
@@ -131,21 +132,16 @@ class SGD:
 
     def __post_init__(self) -> None:
         as_schedule(self.learning_rate)
-        if self.batch_size != "full" and not (_is_int(self.batch_size) and self.batch_size >= 1):
-            raise InvalidInput(
-                f"batch_size must be a whole number of at least 1, or 'full', "
-                f"not {self.batch_size!r}"
-            )
-        if not (_is_int(self.epochs) and self.epochs >= 1):
-            raise InvalidInput(f"epochs must be a whole number of at least 1, not {self.epochs!r}")
+        if self.batch_size != "full":
+            whole(self.batch_size, "batch_size", 1, ", or 'full'")
+        whole(self.epochs, "epochs", 1)
+        whole(self.seed, "seed", 0)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 told = ", ".join(map(repr, choices[:-1]))
                 raise InvalidInput(
                     f"{name} must be {told} or {choices[-1]!r}, not {getattr(self, name)!r}"
                 )
-        if not (_is_int(self.seed) and self.seed >= 0):
-            raise InvalidInput(f"seed must be a whole number, not negative; not {self.seed!r}")
         if self.batch_size == "full" and self.update == "implicit":
             raise InvalidInput(
                 "an implicit step of all rows is as dear as the MLE: take a batch_size, or Exact()"
@@ -182,10 +178,9 @@ class SGD:
         else:
             self._warn(likelihood)
             ls = least_squares(likelihood)
-            if not likelihood.exact and not ls.perfect:
-                descent.run()
-                return self._any_noise(likelihood, descent, before)
             descent.run()
+            if not likelihood.exact and not ls.perfect:
+                return self._any_noise(likelihood, descent, before)
         way, overflow = descent.way, descent.overflow
         with np.errstate(all="ignore"):
             judged = [norm(ls.contrast(point)) for point in way]
@@ -214,9 +209,9 @@ class SGD:
         }
         bound = max(by) / steep
         rows = likelihood.triangle.n_rows
-        size = rows if self.batch_size == "full" else self.batch_size
-        largest = sgd_status.outlook(self, likelihood, size, self.epochs).largest
-        if not bound < largest < math.inf:  # what is no rate is refused where it is used
+        per_epoch = 1 if self.batch_size == "full" else math.ceil(rows / self.batch_size)
+        largest = float(sgd_status.rates_of(self, per_epoch, self.epochs).max())
+        if not largest > bound:
             return
         how = "(4.5)" if by[max(by)] == "in-order" else "(4.6), in mean square"
         how = "(4.4)" if self.batch_size == "full" else how
@@ -260,11 +255,8 @@ def _nlls(likelihood: LinearLikelihood, way: list[F64], log_sigmas: list[float])
     with np.errstate(all="ignore"):  # an overflow is an outcome
         for block in likelihood.blocks():
             X, y = to_numpy(block.X), to_numpy(block.y)
-            root = (
-                np.ones(len(y)) if block.precision is None else np.sqrt(to_numpy(block.precision))
-            )
-            k = np.ones(len(y)) if block.frequency is None else to_numpy(block.frequency)
-            z = root[:, None] * (y[:, None] - X @ p) * np.exp(-gamma)
+            k, w = weights(block)
+            z = np.sqrt(w)[:, None] * (y[:, None] - X @ p) * np.exp(-gamma)
             totals += k @ np.asarray(likelihood.noise.rho(z.ravel())).reshape(z.shape)
         totals += likelihood.n_rows * gamma
     return (totals - 0.5 * likelihood.log_precision - likelihood.log_jacobian).tolist()  # type: ignore[no-any-return]
@@ -275,21 +267,6 @@ def require_known(noise: Noise) -> None:
     _ = noise.fisher
     if not noise.smooth and type(noise) is not Laplace:
         raise InvalidInput(f"{noise} has kinks, and SGD() knows only those of Laplace()")
-
-
-def profiled(likelihood: LinearLikelihood, params: F64) -> float:
-    """The log σ that minimises the NLL at the coefficients; −∞ or NaN where there is none."""
-    if likelihood.noise.smooth:
-        space = whitened(likelihood)
-        gamma = space.profile(space.scale(params), tolerance=1e-6)
-        return -math.inf if gamma is None else float(gamma[0])
-    total = 0.0  # of Laplace noise: the mean of |z| is one, Eq. (8.2)
-    for block in likelihood.blocks():
-        k = 1.0 if block.frequency is None else to_numpy(block.frequency)
-        root = 1.0 if block.precision is None else np.sqrt(to_numpy(block.precision))
-        r = to_numpy(block.y) - to_numpy(block.X) @ params
-        total += float(np.sum(k * root * np.abs(r)))
-    return math.log(total / likelihood.n_rows) if total > 0 else -math.inf
 
 
 def finish_descent(
@@ -317,7 +294,3 @@ def finish_descent(
         apart = [norm(point.R @ (space.scale(before) - goal)) for before in way[:-1]]
         past = replace(past, distance=np.append(apart, solution.certificate.distance))
     return replace(solution, history=past)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

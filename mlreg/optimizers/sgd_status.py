@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from mlreg.certificate import CONVERGED, LeastSquares
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.optimizers.plateau import epochs_to_average, plateau, rate_for
+from mlreg.optimizers.schedules import rates_at
 from mlreg.optimizers.solution import Status
 from mlreg.optimizers.stability import eigenvalues, stable_learning_rate, steepest
 
 if TYPE_CHECKING:  # a configuration calls this module
     from mlreg.optimizers.sgd import SGD
 
-__all__ = ["Course", "Outlook", "general", "outlook", "squared", "status"]
+__all__ = ["Course", "Outlook", "general", "outlook", "rates_of", "squared", "status"]
 
 F64 = NDArray[np.float64]
 
@@ -64,13 +65,18 @@ class Outlook:
     plateau: float
 
 
+def rates_of(config: "SGD", per_epoch: int, epochs: int) -> F64:
+    """Learning rates of all steps of so many epochs; evenly spaced ones, if they are too many."""
+    steps = epochs * per_epoch
+    count = min(steps, 100_000)
+    return rates_at(config.schedule, 0, np.floor(np.linspace(0, steps - 1, count)), per_epoch)
+
+
 def outlook(config: "SGD", likelihood: LinearLikelihood, size: int, epochs: int) -> Outlook:
     """The `Outlook` of so many epochs."""
-    rows, schedule = likelihood.triangle.n_rows, config.schedule
+    rows = likelihood.triangle.n_rows
     steps = 1 if config.batch_size == "full" else math.ceil(rows / size)
-    count = min(epochs * steps, 100_000)  # points in time, of all steps if they are not too many
-    step = np.floor(np.linspace(0, epochs * steps - 1, count))
-    rates = np.asarray(schedule(step if schedule.unit == "step" else step / steps))
+    rates = rates_of(config, steps, epochs)
     last, height, counted = float(rates[-1]), 0.0, math.sqrt(likelihood.n_rows / rows)
     with np.errstate(all="ignore"):
         values = eigenvalues(likelihood) * likelihood.noise.fisher[0]

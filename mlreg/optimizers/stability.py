@@ -47,18 +47,16 @@ def stable_learning_rate(
         the rows. Replacement: 2|𝓑|/(R² + (|𝓑| − 1) λ_max) with R² the longest row's
         ‖x‖², Eq. (4.6), in mean square. λ_max belongs to XᵀX/n, rows weighted.
     """
-    if batch_size != "full":
-        squares_of_longest(likelihood, batch_size)  # in the same pass, if there has been none
-    triangle = likelihood.triangle
-    size = triangle.n_rows if batch_size == "full" else batch_size
     with np.errstate(all="ignore"):
-        lambda_max = eigenvalues(likelihood)[0]
         if batch_size == "full":
-            return float(2 / lambda_max)
-        longest = squares_of_longest(likelihood, size) * (triangle.n_rows / likelihood.n_rows)
+            return float(2 / eigenvalues(likelihood)[0])
+        # first, for its pass makes the triangle, too, if there has been none
+        longest = squares_of_longest(likelihood, batch_size)
+        longest = longest * (likelihood.triangle.n_rows / likelihood.n_rows)
         if sampling != "replacement":
-            return float(2 * size / longest.sum())
-        return float(2 * size / (longest[-1] + (size - 1) * lambda_max))
+            return float(2 * batch_size / longest.sum())
+        lambda_max = eigenvalues(likelihood)[0]
+        return float(2 * batch_size / (longest[-1] + (batch_size - 1) * lambda_max))
 
 
 def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
@@ -81,11 +79,7 @@ def squares_of_longest(likelihood: LinearLikelihood, count: int) -> F64:
                     found = np.partition(found, len(found) - count)[-count:]
                 yield block
 
-        if "summary" in vars(likelihood):
-            for _ in watched():
-                pass
-        else:
-            vars(likelihood)["summary"] = likelihood.summarise(watched())
+        likelihood.exhaust(watched())
         known = likelihood.memo["longest"] = np.sort(found)
     return known[-count:]
 
@@ -100,6 +94,13 @@ def steepest(noise: Noise) -> float:
 
 def eigenvalues(likelihood: LinearLikelihood) -> F64:
     """Eigenvalues of XᵀX/n, Eq. (4.4), rows weighted, falling; infinite where they overflow."""
+    if "eigenvalues" not in likelihood.memo:
+        likelihood.memo["eigenvalues"] = _eigenvalues(likelihood)
+    known: F64 = likelihood.memo["eigenvalues"]
+    return known
+
+
+def _eigenvalues(likelihood: LinearLikelihood) -> F64:
     triangle, p = likelihood.triangle, likelihood.n_params
     R = scale_columns(triangle.R[:p, :p], triangle.exponent[:p])
     if not np.isfinite(R).all():

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import CONVERGED, LeastSquares
+from mlreg.checks import positive
 from mlreg.errors import InvalidInput
 from mlreg.plots.curves import Curve, Result, curves_of
 from mlreg.plots.style import GREY, axes_for, label_ends, styles, thin
@@ -234,8 +235,8 @@ def path(
                 f"{curve.label!r} has {curve.history.params.shape[1]} coefficients and "
                 f"{about.label!r} {len(about.names)}: a path is over one surface"
             )
-    if within is not None and not (np.isfinite(within) and within > 0):
-        raise InvalidInput(f"within must be positive and finite, not {within!r}")
+    if within is not None:
+        positive(within, "within")
     centre, root = _block(about.least_squares, first, second)
     if about.least_squares.perfect or not np.isfinite(root).all():
         raise InvalidInput("the data fit perfectly: there is no standard error to measure in")

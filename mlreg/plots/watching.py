@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import LeastSquares, least_squares
+from mlreg.checks import whole
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.likelihood.linear import LinearLikelihood
@@ -124,10 +125,9 @@ def watch(
             f"watch runs SGD(), not {type(optimizer).__name__}; the figures take the fits of other "
             "optimizers as they are"
         )
-    if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or points < 1:
-        raise InvalidInput(f"points must be a whole number of at least 1, not {points!r}")
+    per_pass = whole(points, "points", 1)
     likelihood = LinearLikelihood.from_source(ArraySource(X, y, intercept=intercept, names=names))
-    return _watch(optimizer, likelihood, start, label or _label(optimizer), int(points))
+    return _watch(optimizer, likelihood, start, label or _label(optimizer), per_pass)
 
 
 def textbook_runs(

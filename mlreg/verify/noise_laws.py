@@ -9,18 +9,18 @@ variable is x in z = sinh x, in which exponential tails end soon and those of a 
 exponential; so that every decade of z is seen.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad_vec
 from scipy.optimize import brentq
 
-from mlreg.likelihood.blocks import ArraySource, to_numpy
+from mlreg.likelihood.blocks import Block, to_numpy, weights
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.noise import Noise
+from mlreg.verify.quadrature import KNOTS, integral, over_line
 from mlreg.verify.registry import U, law, ratio_of
 
 __all__ = [
@@ -43,40 +43,8 @@ POINTS: F64 = np.concatenate([-_HALF[::-1], [0.0], _HALF])
 
 Of a ψ with a kink within a thousandth of a point, ask at other points: quadrature may not see it.
 """
-_KNOTS = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 700.0])
 ROUNDINGS = 64 * U
 """Relative errors that a formula in floating point may make, times its condition."""
-
-
-def _integral(
-    f: Callable[[F64], Any], low: float, high: float, absolute: float = 1e-300
-) -> tuple[F64, float]:
-    """∫ f(z) dz from low to high, f giving a vector, with the error that quadrature admits.
-
-    It is refined until that is 1e-13 of the integral, or less than ``absolute``.
-    """
-    ends = np.arcsinh([low, high])
-    knots = np.concatenate([-_KNOTS[:0:-1], _KNOTS])
-    knots = np.concatenate([ends[:1], knots[(knots > ends[0]) & (knots < ends[1])], ends[1:]])
-
-    def along(x: float) -> Any:
-        return np.cosh(x) * np.asarray(f(np.array([np.sinh(x)])))
-
-    # The rule takes functions to be smooth. At a kink its error estimate may be too small: a second
-    # division of the same way, with other nodes, makes other errors.
-    other = np.sort(np.concatenate([knots, knots[:-1] + 0.382 * np.diff(knots)]))
-    (total, error), (again, _) = (_pieces(along, way, absolute) for way in (knots, other))
-    return total, error + 2 * float(np.max(np.abs(total - again), initial=0.0))
-
-
-def _pieces(f: Callable[[float], Any], knots: F64, absolute: float) -> tuple[F64, float]:
-    """∫ f(x) dx from knot to knot, and the sum of the errors that quadrature admits."""
-    total: Any = 0.0
-    error = 0.0
-    for one, other in pairwise(knots):
-        value, missed = quad_vec(f, one, other, absolute, 1e-13, norm="max", limit=2000)
-        total, error = total + value, error + missed
-    return np.asarray(total), error
 
 
 def _density(noise: Noise, z: F64, s: float = 0.0) -> Any:
@@ -89,17 +57,19 @@ def _support(noise: Noise, s: float = 0.0) -> tuple[float, float]:
     """Where `_density` is not zero in floating point, to the next knot outwards."""
 
     def end(sign: float) -> float:
-        there = (k for k in _KNOTS[1:] if not _density(noise, sign * np.sinh(np.array([k])), s)[0])
-        return float(sign * np.sinh(next(there, _KNOTS[-1])))
+        there = (k for k in KNOTS[1:] if not _density(noise, sign * np.sinh(np.array([k])), s)[0])
+        return float(sign * np.sinh(next(there, KNOTS[-1])))
 
     return end(-1.0), end(1.0)
 
 
-def _mean(noise: Noise, f: Callable[[F64], Any], absolute: float = 1e-16) -> tuple[F64, float]:
-    """E f(ε), f giving a vector, and the error of the quadrature."""
+def _mean(
+    noise: Noise, f: Callable[[F64], Any], absolute: float = 1e-16, kinks: Sequence[float] = ()
+) -> tuple[F64, float]:
+    """E f(ε), f giving a vector, and the error of the quadrature; ``kinks`` spare it a search."""
     with np.errstate(over="ignore", invalid="ignore"):  # of a wrong noise: no number, no pass
         ends = _support(noise)
-        return _integral(lambda z: np.asarray(f(z)) * _density(noise, z)[0], *ends, absolute)
+        return over_line(lambda z: np.asarray(f(z)) * _density(noise, z), *ends, absolute, kinks)
 
 
 @law("bounded", "3.6", "3.9", "8.11", "8.12", "8.13", "8.14")
@@ -110,9 +80,10 @@ def fisher_is_mean_product(noise: Noise) -> Any:
     """
 
     def products(z: F64) -> Any:
-        location = noise.psi(z)[0]
-        scale = z[0] * location - 1
-        return [1.0, location, scale, location**2, location * scale, scale**2]
+        location = noise.psi(z)
+        scale = z * location - 1
+        one = np.ones_like(z)
+        return [one, location, scale, location**2, location * scale, scale**2]
 
     stated = np.array([1.0, 0.0, 0.0, *noise.fisher])
     found, error = _mean(noise, products)
@@ -134,11 +105,11 @@ def psi_and_dpsi_are_derivatives(
     of_psi = np.abs(psi) + reach * np.abs(dpsi)
     ratios: list[Any] = []
     for i, (low, high) in enumerate(pairwise(points)):
-        value, error = _integral(noise.psi, low, high)
+        value, error = over_line(noise.psi, low, high)
         allowed = error + ROUNDINGS * (of_rho[i] + of_rho[i + 1])
         ratios.append(ratio_of(rho[i + 1] - rho[i] - value[0], allowed))
         if noise.smooth or not any(low <= jump <= high for jump in jumps):
-            value, error = _integral(noise.dpsi, low, high)
+            value, error = over_line(noise.dpsi, low, high)
             allowed = error + ROUNDINGS * (of_psi[i] + of_psi[i + 1])
             ratios.append(ratio_of(psi[i + 1] - psi[i] - value[0], allowed))
     return ratios
@@ -150,7 +121,7 @@ def cdf_is_integral(noise: Noise, points: F64 = POINTS) -> Any:
     low = min(_support(noise)[0], float(points[0]))
     total, missed, ratios = 0.0, 0.0, []
     for start, z in pairwise([low, *points]):
-        value, error = _integral(lambda t: _density(noise, t), start, z)
+        value, error = over_line(lambda t: _density(noise, t), start, z)
         total, missed = total + float(value[0]), missed + error
         at = np.array([z])
         condition = 1 + np.abs(noise.rho(at)[0]) + np.abs(z * noise.psi(at)[0])
@@ -238,18 +209,21 @@ def mgf_is_mean_exponential(noise: Noise, slopes: F64 = SLOPES) -> Any:
         return 0.0
     ratios: list[Any] = []
     for s, stated in zip(slopes, np.asarray(mgf(slopes)), strict=True):
-        far = np.copysign(np.sinh(_KNOTS[-1:]), s)
+        far = np.copysign(np.sinh(KNOTS[-1:]), s)
         with np.errstate(over="ignore"):  # whether z times the integrand still counts so far out
-            endless = (s * far - noise.rho(far))[0] + _KNOTS[-1] > 0
+            endless = (s * far - noise.rho(far))[0] + KNOTS[-1] > 0
         if endless or not np.isfinite(stated):
             ratios.append(ratio_of(float(endless and stated == np.inf) - 1, 0.0))
             continue
 
         def parts(z: F64, s: float = s) -> Any:
-            value = _density(noise, z, s)[0]  # and what the rounding of its exponent makes of it
-            return [value, value * (1 + abs(s * z[0]) + abs(noise.rho(z)[0])) if value else 0.0]
+            value = _density(noise, z, s)  # and what the rounding of its exponent makes of it
+            there = value > 0
+            size = np.zeros_like(z)
+            size[there] = 1 + np.abs(s * z[there]) + np.abs(noise.rho(z[there]))
+            return [value, value * size]
 
-        (found, size), error = _integral(parts, *_support(noise, s), 1e-15 * abs(stated) + 1e-300)
+        (found, size), error = over_line(parts, *_support(noise, s), 1e-15 * abs(stated) + 1e-300)
         ratios.append(ratio_of(found - stated, error + ROUNDINGS * size))
     return ratios
 
@@ -264,16 +238,19 @@ def gradient_and_hessian_are_derivatives(
     """
     way, noise = np.asarray(stop) - np.asarray(start), likelihood.noise
 
-    def along(t: float) -> Any:
+    def slope(t: float) -> Any:
         theta = start + t * way
         slope = [likelihood.gradient(theta) @ way]
         return np.append(slope, likelihood.hessian(theta) @ way if noise.smooth else [])
+
+    def along(points: F64) -> Any:
+        return np.transpose([slope(t) for t in points])
 
     # A kink that one division into pieces does not see, between two nodes, the other will; and
     # those that are found beforehand are ends of pieces.
     bends = _bends(likelihood, np.asarray(start), way)
     (found, error), (again, _) = (
-        _pieces(along, np.union1d(np.linspace(0, 1, m), bends), 1e-13) for m in (17, 18)
+        integral(along, np.union1d(np.linspace(0, 1, m), bends), 1e-13) for m in (9, 10)
     )
     allowed = error + 2 * np.abs(found - again)
     change = np.array([likelihood.nll(stop) - likelihood.nll(start)])
@@ -341,11 +318,24 @@ def _sizes(likelihood: LinearLikelihood, theta: F64) -> F64:
 def _rows(likelihood: LinearLikelihood) -> Iterator[tuple[F64, float, float, float, F64]]:
     """Each row with its response, frequency, precision, and its row of the scale design."""
     for block in likelihood.source.blocks():
-        ones = np.ones(block.y.shape[0])
-        k = ones if block.frequency is None else to_numpy(block.frequency)
-        w = ones if block.precision is None else to_numpy(block.precision)
-        Z = ones[:, None] if block.Z is None else to_numpy(block.Z)
+        k, w = weights(block)
+        Z = np.ones((len(k), 1)) if block.Z is None else to_numpy(block.Z)
         yield from zip(to_numpy(block.X), to_numpy(block.y), k, w, Z, strict=True)
+
+
+class _OneRow:
+    """A source of one row, which may change: made once, for making one takes longer than a sum."""
+
+    n_rows: int | None = 1
+    rereadable, checked = True, True
+
+    def __init__(self, likelihood: LinearLikelihood) -> None:
+        self.names, self.scale_names = likelihood.source.names, likelihood.scale_names
+        self.block: Block | None = None
+
+    def blocks(self, size: int | None = None, rng: Any = None) -> Iterator[Block]:
+        assert self.block is not None
+        yield self.block
 
 
 @law("bounded", "3.4", "3.6", "3.9")
@@ -360,24 +350,23 @@ def information_is_mean_product(likelihood: LinearLikelihood, theta: F64) -> Any
     missed, loss = 0.0, 1.0
     unit = np.sqrt(np.diagonal(stated))
     unit = np.where(unit > 0, unit, 1.0)  # a column of zeros has no information
-    p = likelihood.n_params
+    p, scaled = likelihood.n_params, bool(likelihood.scale_names)
+    row, jumps = _OneRow(likelihood), _jumps(noise)
+    one = LinearLikelihood.from_source(row, noise)
     for X, _, frequency, w, Z in _rows(likelihood):
         centre, scale = float(X @ theta[:p]), float(np.exp(Z @ theta[p:]) / np.sqrt(w))
-        given = Z[None, :] if likelihood.scale_names else None
+        fixed = X[None, :], np.array([w]), Z[None, :] if scaled else None
 
-        def row(
-            z: F64, X: F64 = X, w: float = w, at: Any = (centre, scale), given: Any = given
-        ) -> Any:
-            y = np.array([at[0] + at[1] * z[0]])
-            source = ArraySource(X[None, :], y, precision=np.array([w]), scale=given)
-            one = LinearLikelihood.from_source(source, noise)
-            g = one.gradient(theta) / unit
-            parts = [np.outer(g, g).ravel(), g]
-            if noise.smooth:
-                parts.append((one.hessian(theta) / np.outer(unit, unit)).ravel())
-            return np.concatenate(parts)
+        def parts(z: F64, fixed: Any = fixed, at: Any = (centre, scale)) -> Any:
+            found = []
+            for y in at[0] + at[1] * z:
+                row.block = Block(fixed[0], np.array([y]), None, *fixed[1:])
+                g = one.gradient(theta) / unit
+                h = one.hessian(theta) / np.outer(unit, unit) if noise.smooth else np.zeros(0)
+                found.append(np.concatenate([np.outer(g, g).ravel(), g, h.ravel()]))
+            return np.transpose(found)
 
-        found, error = _mean(noise, row, 1e-11)
+        found, error = _mean(noise, parts, 1e-11, jumps)
         products += frequency * found[: k * k].reshape(k, k)
         mean += frequency * found[k * k : k * k + k]
         if noise.smooth:

@@ -323,11 +323,11 @@ def test_any_container_of_the_same_rows_says_the_same():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"folds": 1}, "folds must be a whole number from 2 on, not 1"),
+        ({"folds": 1}, "folds must be a whole number of at least 2, not 1"),
         ({"folds": True}, "folds must be a whole number"),
         ({"folds": 2.5}, "folds must be a whole number"),
         ({"folds": N + 1}, "folds is 121, and there are 120 rows"),
-        ({"seed": -1}, "seed must be a whole number from 0 on"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"shuffle": "yes"}, "shuffle must be True or False"),
         ({"groups": np.arange(N) % 3}, "there are 3 groups"),
         ({"groups": np.arange(N - 1)}, "119 labels for 120 rows"),

@@ -139,8 +139,7 @@ def beside_sklearn(code):
     if importlib.util.find_spec("sklearn") is None:
         return None
     data = sixty_rows(np.random.default_rng(7))
-    names = {"ml": ml, "np": np, "w": data["w"].to_numpy()}
-    names |= {"X": data[["x1", "x2"]].to_numpy(), "y": data["y"].to_numpy()}
+    names = {"ml": ml, "np": np, "data": data}
     exec(code[SKLEARN][0], names)
     return names
 

@@ -256,7 +256,7 @@ class Cut:
 @pytest.mark.parametrize("kind", ["laplace", "skew", "whole"])
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_blocks_do_not_matter(kind, size):
-    X, y, _ = problem(kind, 7, 4000, 3)
+    X, y, _ = problem(kind, 7, 2000, 3)
     whole, _ = exact(X, y)
     likelihood = ml.LinearLikelihood.from_source(Cut(X, y, size), ml.Laplace())
     parts = ml.Exact().minimize(likelihood)
