@@ -279,7 +279,8 @@ def _of_test(fit: "Fit", test: SpecificationTest, p: float) -> Finding:
 
 def _allowed(fit: "Fit", kind: str) -> str:
     """Which standard errors allow for what was found."""
-    if fit.robust is not None and (fit.robust.kind == kind or kind == "HC3"):
+    enough = {"HAC"} if kind == "HAC" else {"HC0", "HC1", "HC2", "HC3", "cluster", "HAC"}
+    if fit.robust is not None and fit.robust.kind in enough:
         return f"the standard errors of this fit, {fit.robust.label}, allow for it"
     return f'fit.with_covariance("{kind}") has standard errors that allow for it'
 
