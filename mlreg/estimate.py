@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,9 @@ from mlreg.linalg.triangle import Triangle, norm, scale_columns
 from mlreg.optimizers.newton import Newton
 from mlreg.optimizers.shape import Profile
 from mlreg.optimizers.solution import History, Solution, Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Fit"]
 
@@ -767,6 +770,28 @@ class Fit:
         return diagnose(self, time_ordered=time_ordered, level=level)
 
     # Reports
+
+    def plot(self, *, level: float = 0.95) -> "Figure":
+        """The page of diagnostic plots, see `mlreg.plots.diagnostics` (extra ``plots``).
+
+        Parameters
+        ----------
+        level : float
+            Of its bands.
+
+        Returns
+        -------
+        matplotlib Figure
+            ``fit.plot().savefig("fit.png")`` writes it; a notebook shows it.
+
+        Raises
+        ------
+        MissingDependency
+            Without matplotlib.
+        """
+        from mlreg.plots.diagnostics import diagnostics  # a door, and heavy
+
+        return diagnostics(self, level=level)
 
     def summary(self, level: float = 0.95, *, format: Format = "text") -> str:
         """The fit as a table, with the certificate under it.

@@ -152,6 +152,8 @@ def _drawings(fit: Fit) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Captions, and functions that draw a matplotlib Figure."""
     from mlreg import plots
 
+    yield "Residuals", fit.plot
+    yield "Coefficients", lambda: plots.coefficients(fit).figure
     if fit.history.unit != "solve":
         name = fit.optimizer.split("(")[0]
         caption = f"Distance after each {fit.history.unit} of {name}"

@@ -67,6 +67,7 @@ def test_laws_are_listed_with_statement_and_kind():
             "ml.fit([1., 2, 3, 5], [1., 2, 4, 3]).specification_test('reset')",
             "mlreg[diagnostics]",
         ),
+        ("sklearn", "import mlreg.sklearn", "mlreg[sklearn]"),
         ("hypothesis", "import mlreg.verify.strategies", "hypothesis"),
     ],
 )

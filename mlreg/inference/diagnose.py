@@ -256,8 +256,7 @@ def _of_test(fit: "Fit", test: SpecificationTest, p: float) -> Finding:
         return Finding(
             UNEQUAL,
             f"the variance of the noise changes with the columns, {shown}",
-            'fit.with_covariance("HC3") has standard errors that allow for it; scale="~ '
-            f'{columns}" models it',
+            _allowed(fit, "HC3") + f'; scale="~ {columns}" models it',
             p,
         )
     if test.name == "reset":
@@ -272,11 +271,18 @@ def _of_test(fit: "Fit", test: SpecificationTest, p: float) -> Finding:
         return Finding(
             "autocorrelation",
             f"noise correlates {sign} with that of the row before, d = {test.statistic:.4g}, not 2",
-            "HAC standard errors (fit.with_covariance) allow for it; a lagged column or a trend "
-            "may explain it",
+            _allowed(fit, "HAC") + "; a lagged column or a trend may explain it",
             p,
         )
     return _of_shape(test, p)
+
+
+def _allowed(fit: "Fit", kind: str) -> str:
+    """Which standard errors allow for what was found."""
+    enough = {"HAC"} if kind == "HAC" else {"HC0", "HC1", "HC2", "HC3", "cluster", "HAC"}
+    if fit.robust is not None and fit.robust.kind in enough:
+        return f"the standard errors of this fit, {fit.robust.label}, allow for it"
+    return f'fit.with_covariance("{kind}") has standard errors that allow for it'
 
 
 def _of_shape(test: SpecificationTest, p: float) -> Finding:

@@ -17,7 +17,7 @@ from mlreg.likelihood.student_t import StudentT
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["Of", "check_dependence", "predict", "predict_scale"]
+__all__ = ["Of", "check_dependence", "predict", "predict_scale", "prediction_error"]
 
 F64 = NDArray[np.float64]
 Of = Literal["median", "mean", "transformed"]
@@ -84,6 +84,16 @@ def predict_scale(fit: "Fit", X_new: Any, scale: Any = None) -> F64:
         return np.full(len(Z), math.nan)  # a perfect fit, or an unbounded likelihood
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(Z @ fit.scale_params))
+
+
+def prediction_error(fit: "Fit", X_new: Any) -> F64:
+    """Standard deviation of new observations about their prediction, Eq. (12.13), shape (m,).
+
+    In units of y; NaN for a perfect fit. Gaussian noise of one scale, a prior or none.
+    """
+    kept = fit.design.matrix(X_new)[:, list(fit.rank_report.kept)]
+    noise = _residual_error(fit) if fit.exact else fit.sigma
+    return np.asarray(np.hypot(standard_errors(fit, kept), noise))
 
 
 def _residual_error(fit: "Fit") -> float:

@@ -135,3 +135,12 @@ def test_what_cannot_be_looked_at_is_said(tmp_path):
 def test_holm_by_hand():
     assert (holm(np.array([0.04, 0.01, 0.03])) == [0.06, 0.03, 0.06]).all()
     assert holm(np.zeros(0)).shape == (0,)
+
+
+def test_it_does_not_advise_what_has_been_done():
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((300, 2))
+    fit = ml.fit(X, X.sum(axis=1) + np.exp(X[:, 0]) * rng.standard_normal(300))
+    assert 'fit.with_covariance("HC3")' in str(fit.diagnose())
+    assert "of this fit, HC2, allow for it" in str(fit.with_covariance("HC2").diagnose())
+    assert 'fit.with_covariance("HC3")' in str(fit.with_covariance("observed").diagnose())
