@@ -29,9 +29,10 @@ def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contr
         table = Table({fit.names[j]: X[:, j] for j in slopes}, len(X))
     if not table.n_rows:
         raise InvalidInput("an average over no rows: the data is empty")
+    used = [name for name in getattr(fit.design, "columns", fit.names) if name != "Intercept"]
     for name in at:
-        if name not in table.columns:
-            raise InvalidInput(f"there is no column {name!r}; {suggest(name, table.columns)}")
+        if name not in used:
+            raise InvalidInput(f"the model has no column {name!r}; {suggest(str(name), used)}")
     grid = {name: _values(name, values) for name, values in at.items()}
     lost = [d.column for d in fit.rank_report.dependent]
     rows, names = [], []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import mlreg as ml
-from mlreg.inference.hypothesis import hypotheses
+from mlreg.inference.equations import hypotheses
 from mlreg.verify import laws
 
 NAMES = ("Intercept", "x1", "x2", "C(g)[T.b]", "x1:x2", "log(x)", "a-b")
@@ -278,6 +278,16 @@ def test_scheffe_covers_the_worst_of_all_contrasts():
     assert "(all together)" in str(found)
 
 
+@pytest.mark.parametrize("unit", [1e-120, 1e20])
+def test_simultaneous_limits_count_contrasts_whatever_their_units(pair, unit):
+    found = pair[0].contrasts([[0, unit, 0, 0], [0, 0, 1, 0]], simultaneous=True)
+    half = (found.upper - found.lower) / 2 / found.std_error
+    assert half == pytest.approx(np.sqrt(2 * stats.f(2, 36).ppf(0.95)), rel=1e-12)
+    alike = pair[0].contrasts([[0, unit, 0, 0], [0, 2, 0, 0]], simultaneous=True)
+    half = (alike.upper - alike.lower) / 2 / alike.std_error
+    assert half == pytest.approx(stats.t(36).ppf(0.975), rel=1e-12)  # one, said twice
+
+
 @pytest.mark.parametrize("kind", [None, "HC1"])
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_a_region_is_what_the_test_does_not_reject(pair, kind, level):
@@ -359,6 +369,17 @@ def test_margins_of_fits_with_dependent_columns_leave_them_out_as_predictions_do
     assert found.std_error == pytest.approx(want.std_error, rel=1e-9)
     with pytest.warns(ml.NumericalWarning, match="do not obey"):
         fit.margins(both, {"x2": 0})
+
+
+def test_margins_set_only_what_the_model_has():
+    """Another column would change nothing, and so look as if it had no effect."""
+    table = frame().assign(z=1.0)
+    for fit in (ml.fit("y ~ x", table), ml.fit(table[["x"]], table["y"])):
+        for name in ("z", "y", "Intercept", 1):
+            with pytest.raises(ml.InvalidInput, match="the model has no column"):
+                fit.margins(table, {name: [0, 1]})
+        found = fit.margins(table[["z"]], {"x": [0.0]})  # a column that is set need not be there
+        assert found.estimate[0] == pytest.approx(fit.params[0], rel=1e-14)
 
 
 def test_margins_refuse():
