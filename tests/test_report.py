@@ -165,11 +165,13 @@ def test_a_page_is_complete_and_loads_and_runs_nothing(name):
 
 def test_the_figures_are_svg_and_stand_by_themselves():
     shown = Page(page(hostile()))
-    (source,) = [value for key, value in shown.attributes if key == "src"]
-    svg = ElementTree.fromstring(base64.b64decode(source.split(",")[1]))
-    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
-    links = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
-    assert all(link.startswith("#") for link in links)
+    sources = [value for key, value in shown.attributes if key == "src"]
+    assert len(sources) == 3  # residuals, coefficients and the descent
+    for source in sources:
+        svg = ElementTree.fromstring(base64.b64decode(source.split(",")[1]))
+        assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+        links = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
+        assert all(link.startswith("#") for link in links)
 
 
 def test_a_loaded_fit_has_a_page_that_says_what_it_lacks(tmp_path):

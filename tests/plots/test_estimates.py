@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
@@ -295,3 +297,18 @@ def test_each_takes_and_returns_axes(fit, data):
         drawn(ax)
         with pytest.raises(ml.InvalidType, match="ax must be"):
             one("here")
+
+
+def test_names_of_columns_are_no_mathematics_and_fit_in_the_figure():
+    X, y = np.random.default_rng(0).standard_normal((2, 40))
+    names = ["price in $ and in $_{x}\n", "a" * 300]
+    fit = ml.fit(np.column_stack([X, X**2]), y, names=names)
+    for ax in (
+        plots.coefficients(fit),
+        plots.partial_regression(fit, names[0]),
+        plots.prediction_band(fit, names[1], np.column_stack([X, X**2])),
+        plots.profile(fit, names[0]),
+    ):
+        ax.figure.savefig(io.BytesIO())
+    told = [label.get_text() for label in plots.coefficients(fit).get_yticklabels()]
+    assert told == [r"price in \$ and in \$_{x}", f"{'a' * 28} … {'a' * 9}"]
