@@ -282,7 +282,7 @@ def test_a_row_of_leverage_one_is_named_by_its_number_in_the_file(tmp_path):
     )
     parquet.write_table(table, tmp_path / "rows.parquet")
     fit = ml.fit(ml.read(tmp_path / "rows.parquet", "y ~ a + only", missing="drop"))
-    with pytest.raises(ml.InvalidInput, match=r"row 20 of .*rows\.parquet has leverage 1"):
+    with pytest.raises(ml.InvalidInput, match=r"row 20 of .*rows\.parquet' has leverage 1"):
         fit.covariance("HC3")
 
 
