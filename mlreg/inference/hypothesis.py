@@ -34,7 +34,7 @@ class Contrasts:
     estimate, std_error : ndarray, shape (q,)
         In the units of Lβ.
     t_value, p_value : ndarray, shape (q,)
-        Of the hypothesis that each is zero.
+        Of the hypothesis that each is zero; with a prior, which is about none, p values are NaN.
     lower, upper : ndarray, shape (q,)
         Limits at `level`, each for itself, or of all together where they are ``simultaneous``.
     level : float
@@ -245,9 +245,9 @@ def contrasts(fit: "Fit", what: Any, level: float, simultaneous: bool) -> Contra
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate / error
     names = tuple(s.removesuffix(" = 0").replace("`", "") for s in said)
-    return Contrasts(
-        names, estimate, error, t, t_p_values(t, df), lower, upper, level, simultaneous
-    )
+    # a posterior is not about a hypothesis
+    p = t_p_values(t, df) if fit.prior is None else np.full(len(t), np.nan)
+    return Contrasts(names, estimate, error, t, p, lower, upper, level, simultaneous)
 
 
 def _radius(q: int, level: float, df: float) -> float:
@@ -258,9 +258,9 @@ def _radius(q: int, level: float, df: float) -> float:
     return math.sqrt(q * float(fdtri(q, df, level)))
 
 
-def region(fit: "Fit", names: Sequence[str], level: float) -> Region:
+def region(fit: "Fit", which: Any, level: float) -> Region:
     """`Fit.confidence_region`."""
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = tuple(which) if isinstance(which, (list, tuple)) else (which,)
     unknown = [name for name in names if name not in fit.names]
     if unknown or not names or len(set(names)) < len(names):
         raise InvalidInput(

@@ -51,7 +51,10 @@ def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contr
 
 
 def _values(name: str, values: Any) -> list[Any]:
-    array = np.atleast_1d(np.asarray(values))
+    try:
+        array = np.atleast_1d(np.asarray(values))
+    except ValueError:  # lists of unlike lengths
+        array = np.zeros((0,))
     if array.ndim != 1 or not array.size:
         raise InvalidInput(f"at[{name!r}] must be a value, or a list of values; not {values!r}")
     return list(array)

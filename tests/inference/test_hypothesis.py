@@ -196,6 +196,9 @@ def test_a_prior_and_a_perfect_fit_have_no_tests():
     X, y = data()
     with pytest.raises(ml.InvalidInput, match="posterior is not about a hypothesis"):
         ml.fit(X, y, prior=ml.NormalPrior(1.0)).test("x1 = 0")
+    of_posterior = ml.fit(X, y, prior=ml.NormalPrior(1.0)).contrasts("x1 - x2")
+    assert np.isfinite(of_posterior.lower).all()
+    assert np.isnan(of_posterior.p_value).all()
     perfect = ml.fit(X, X.sum(axis=1))
     for call in (perfect.test, perfect.contrasts, perfect.confidence_region):
         with pytest.raises(ml.InvalidInput, match="no standard errors"):
@@ -309,7 +312,7 @@ def test_a_region_is_what_the_test_does_not_reject(pair, kind, level):
 
 def test_regions_ask_for_coefficients(pair):
     fit, _ = pair
-    for names in (["x1", "x9"], ["x1", "x1"], []):
+    for names in (["x1", "x9"], ["x1", "x1"], [], 3, None):
         with pytest.raises(ml.InvalidInput, match="name different coefficients"):
             fit.confidence_region(names)
     with pytest.raises(ml.InvalidInput, match="2 numbers"):
@@ -389,6 +392,7 @@ def test_margins_refuse():
         ({}, "names columns and their values"),
         ({"z": 1}, "no column 'z'"),
         ({"x": []}, "a value, or a list of values"),
+        ({"x": [[1], [1, 2]]}, "a value, or a list of values"),
         ({"g": "q"}, "q"),
         ({"x": np.nan}, "missing|NaN|nan"),
     ):
