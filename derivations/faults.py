@@ -294,6 +294,7 @@ CODE = [
     ("12.14", "estimate.Fit.collinearity"),
     ("12.16", "inference.bands.order_band"),
     ("12.16", "inference.bands.outside"),
+    ("12.17", "estimate.Fit.params"),
     ("13.1", "optimizers.schedules.Exponential.__call__"),
     ("13.1", "optimizers.schedules.InverseTime.__call__"),
     ("13.1", "optimizers.schedules.Polynomial.__call__"),

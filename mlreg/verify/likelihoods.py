@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
-from math import comb, log
-from typing import Any, Literal, NamedTuple
+from math import comb, exp, log
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,8 @@ __all__ = ["LIKELIHOOD", "Likelihood", "check_likelihood"]
 
 F64 = NDArray[np.float64]
 
+Scale = Literal["log sigma", "sigma", "1/sigma"]
+
 LIKELIHOOD: list[Promise] = []
 """The laws of a likelihood."""
 
@@ -32,26 +33,32 @@ class Likelihood:
     ----------
     nll, gradient, hessian : callable
         Sums over the rows; None where there is none.
-    log_scale : bool
-        Whether the last entry of θ is log σ.
+    scale : str
+        What θ is: (β, log σ), (β, σ) or (β/σ, 1/σ).
     weights : str or None
         What a fourth argument means.
+    convex : bool
+        Whether the NLL is declared to be a convex function of θ.
     """
 
     nll: Callable[..., Any]
     gradient: Callable[..., Any] | None
     hessian: Callable[..., Any] | None
-    log_scale: bool
+    scale: Scale
     weights: Literal["frequency", "precision"] | None
+    convex: bool
 
-    def scaled(self, theta: F64, c: float) -> F64:
-        """θ where the response is multiplied by c."""
-        beta = theta[:-1] * c
-        return np.append(beta, theta[-1] + log(c) if self.log_scale else theta[-1] * c)
+    def theta(self, beta: F64, log_sigma: float) -> F64:
+        """θ of β and log σ."""
+        if self.scale == "1/sigma":
+            return np.append(beta, 1.0) * exp(-log_sigma)
+        return np.append(beta, log_sigma if self.scale == "log sigma" else exp(log_sigma))
 
-    def sigma(self, theta: F64) -> float:
-        """σ of θ."""
-        return float(np.exp(theta[-1])) if self.log_scale else float(theta[-1])
+    def split(self, theta: F64) -> tuple[F64, float]:
+        """β and log σ of θ."""
+        if self.scale == "1/sigma":
+            return theta[:-1] / theta[-1], -log(theta[-1])
+        return theta[:-1], float(theta[-1]) if self.scale == "log sigma" else log(theta[-1])
 
 
 class Point(NamedTuple):
@@ -68,8 +75,9 @@ def check_likelihood(
     gradient: Callable[..., Any] | None = None,
     hessian: Callable[..., Any] | None = None,
     *,
-    scale: Literal["log sigma", "sigma"] = "log sigma",
+    scale: Scale = "log sigma",
     weights: Literal["frequency", "precision"] | None = None,
+    convex: bool = False,
     examples: int = 50,
     seed: int = 0,
     shrink: bool = True,
@@ -84,11 +92,14 @@ def check_likelihood(
         From (θ, X, y) to the sum over rows of −log f; θ is (β, log σ), shape (p + 1,).
     gradient, hessian : callable, optional
         Its derivatives by θ, shapes (p + 1,) and (p + 1, p + 1).
-    scale : "log sigma" or "sigma"
-        What the last entry of θ is.
+    scale : "log sigma", "sigma" or "1/sigma"
+        What the last entry of θ is; with the last θ = (β/σ, 1/σ), Eq. (3.10).
     weights : "frequency" or "precision", optional
         What a fourth argument of these functions means: rows that stand for several, or of
         variance σ²/w.
+    convex : bool
+        Whether it is declared to be convex in θ. That of normal noise is in (β/σ, 1/σ), but not in
+        (β, log σ), Eq. (3.12).
     examples : int
         Number of points for each law.
     seed : int
@@ -113,11 +124,13 @@ def check_likelihood(
     for name, function in (("nll", nll), ("gradient", gradient), ("hessian", hessian)):
         if not callable(function) and not (function is None and name != "nll"):
             raise InvalidType(f"{name} must be a function of theta, X and y, not {function!r}")
-    if scale not in ("log sigma", "sigma"):
-        raise InvalidInput(f"scale must be 'log sigma' or 'sigma', not {scale!r}")
+    if scale not in get_args(Scale):
+        raise InvalidInput(f"scale must be 'log sigma', 'sigma' or '1/sigma', not {scale!r}")
     if weights not in (None, "frequency", "precision"):
         raise InvalidInput(f"weights must be 'frequency' or 'precision', not {weights!r}")
-    subject = Likelihood(nll, gradient, hessian, scale == "log sigma", weights)
+    if not isinstance(convex, bool):
+        raise InvalidType(f"convex must be True or False, not {convex!r}")
+    subject = Likelihood(nll, gradient, hessian, scale, weights, convex)
     return run(called(nll), subject, LIKELIHOOD, laws, examples, seed, expect_fail, shrink)
 
 
@@ -135,8 +148,7 @@ def _points(kind: str = "") -> Callable[[Likelihood], Any]:
             X = [draw(st.lists(eighths, min_size=p, max_size=p)) for _ in range(n)]
             y = draw(st.lists(eighths, min_size=n, max_size=n))
             beta = draw(st.lists(eighths, min_size=p, max_size=p))
-            scale = draw(st.integers(-8, 8)) / 4
-            last = scale if subject.log_scale else 2.0**scale
+            theta = subject.theta(np.array(beta), draw(st.integers(-8, 8)) / 4)
             moved = {
                 "": st.none(),
                 "cut": st.integers(1, n - 1),
@@ -148,7 +160,7 @@ def _points(kind: str = "") -> Callable[[Likelihood], Any]:
                 ),
                 "size": st.integers(1, n),
             }[kind]
-            return Point(np.array(X), np.array(y), np.array([*beta, last]), draw(moved))
+            return Point(np.array(X), np.array(y), theta, draw(moved))
 
         return points()
 
@@ -194,7 +206,8 @@ def _over_y(
 ) -> tuple[F64, float]:
     """∫ f exp(−nll) dy of the first row, and the quadrature's own estimate of its error."""
     x, theta = point.X[:1], point.theta
-    centre, sigma = float(x[0] @ theta[:-1]), subject.sigma(theta)
+    beta, log_sigma = subject.split(theta)
+    centre, sigma = float(x[0] @ beta), exp(log_sigma)
     middle = np.array([centre + sigma / 1024])
 
     def inside(u: float) -> F64:  # y = centre + σ sinh(u): tails of any power become exponential
@@ -243,17 +256,19 @@ def units_add_their_logarithm(subject: Likelihood, point: Point) -> Any:
     """In another unit of the response the NLL changes by n times its logarithm: the Jacobian."""
     X, y, theta, power = point
     c = 2.0**power
-    moved = subject.nll(subject.scaled(theta, c), X, c * y)
+    beta, log_sigma = subject.split(theta)
+    moved = subject.nll(subject.theta(c * beta, log_sigma + log(c)), X, c * y)
     terms = _terms(subject, point)
     n = len(y)
-    slack = _slack(terms) + 8 * n * U * (1 + abs(power)) + _off_scale(point, theta, power)
+    slack = _slack(terms) + 8 * n * U * (1 + abs(power)) + _off_scale(subject, point, power)
     return ratio_of(moved - subject.nll(theta, X, y) - n * power * log(2), slack)
 
 
-def _off_scale(point: Point, theta: F64, power: float) -> float:
+def _off_scale(subject: Likelihood, point: Point, power: float) -> float:
     """What the rounding of log σ does to z²."""
-    z = (np.abs(point.y) + np.abs(point.X) @ np.abs(theta[:-1])) / np.exp(min(theta[-1], 0.0))
-    return float(32 * U * (1 + abs(theta[-1]) + abs(power)) * (1 + z @ z))
+    beta, log_sigma = subject.split(point.theta)
+    z = (np.abs(point.y) + np.abs(point.X) @ np.abs(beta)) / exp(min(log_sigma, 0.0))
+    return float(32 * U * (1 + abs(log_sigma) + abs(power)) * (1 + z @ z))
 
 
 @promise(
@@ -264,10 +279,9 @@ def only_residuals_count(subject: Likelihood, point: Point) -> Any:
     """A combination of the columns, added to response and coefficients, changes nothing."""
     X, y, theta, shift = point
     d = np.array(shift, dtype=np.float64)
-    moved = theta + np.append(d, 0.0)
-    y_moved = y + X @ d
-    sigma = subject.sigma(theta)
-    size = (np.abs(y_moved) + np.abs(X) @ (np.abs(moved[:-1]) + np.abs(d))) / sigma
+    beta, log_sigma = subject.split(theta)
+    moved, y_moved = subject.theta(beta + d, log_sigma), y + X @ d
+    size = (np.abs(y_moved) + np.abs(X) @ (np.abs(beta + d) + np.abs(d))) / exp(log_sigma)
     slack = _slack(_terms(subject, point)) + 32 * U * float(size @ (1 + size))
     return ratio_of(subject.nll(moved, X, y_moved) - subject.nll(theta, X, y), slack)
 
@@ -310,7 +324,7 @@ def gradient_is_the_derivative(subject: Likelihood, point: Point) -> Any:
     assert subject.gradient is not None
     X, y, theta, _ = point
     got = np.asarray(subject.gradient(theta, X, y))
-    return _against(partial(_value, subject.nll, X, y), got, theta, _sizes(subject, point))
+    return _against(subject, point, subject.nll, got)
 
 
 @promise(
@@ -323,28 +337,32 @@ def hessian_is_the_derivative(subject: Likelihood, point: Point) -> Any:
     assert subject.hessian is not None
     X, y, theta, _ = point
     got = np.asarray(subject.hessian(theta, X, y))
-    return _against(partial(_value, subject.gradient, X, y), got, theta, _sizes(subject, point))
+    return _against(subject, point, subject.gradient, got)
 
 
-def _value(f: Callable[..., Any], X: F64, y: F64, theta: F64) -> F64:
-    return np.asarray(f(theta, X, y), dtype=np.float64)
+def _least(subject: Likelihood, point: Point) -> float:
+    """σ, or 1 where that is less."""
+    return exp(min(subject.split(point.theta)[1], 0.0))
 
 
 def _sizes(subject: Likelihood, point: Point) -> float:
     """What the NLL and its derivatives are made of, roughly: the scale of their rounding."""
-    sigma = subject.sigma(point.theta)
-    z = (np.abs(point.y) + np.abs(point.X) @ np.abs(point.theta[:-1])) / sigma
-    x = 1 + np.abs(point.X).max() / min(sigma, 1.0)
+    beta, log_sigma = subject.split(point.theta)
+    z = (np.abs(point.y) + np.abs(point.X) @ np.abs(beta)) / exp(log_sigma)
+    x = 1 + np.abs(point.X).max() / _least(subject, point)
     return float(np.sum((1 + z) ** 2) * x**2)
 
 
-def _against(f: Callable[[F64], F64], got: F64, theta: F64, size: float) -> Any:
+def _against(subject: Likelihood, point: Point, f: Callable[..., Any], got: F64) -> Any:
+    X, y, theta, _ = point
+    steps = np.ones(len(theta))
+    if subject.scale != "log sigma":
+        steps[-1] = theta[-1]  # a scale stays positive
     each = []
-    for j in range(len(theta)):
-        step = np.zeros(len(theta))
-        step[j] = 1.0
-        derivative, error = _ridders(lambda h, step=step: f(theta + h * step))  # type: ignore[misc]
-        each.append(ratio_of(derivative - got[j], 20 * error + 1e5 * U * size))
+    for j, step in enumerate(np.diag(steps)):
+        derivative, error = _ridders(lambda h, step=step: np.asarray(f(theta + h * step, X, y)))  # type: ignore[misc]
+        slack = 20 * error / steps[j] + 1e5 * U * _sizes(subject, point)
+        each.append(ratio_of(derivative / steps[j] - got[j], slack))
     return np.array(each)
 
 
@@ -360,6 +378,20 @@ def hessian_equals_its_transpose(subject: Likelihood, point: Point) -> Any:
 
 
 @promise(
+    "bounded", "3.10", "3.11", "3.12", mathematics="declared convex ⇒ λ_min(H) ≥ 0",
+    into=LIKELIHOOD, draw=_points(), code=_code,
+    why_not=lambda s: _needs("hessian")(s) or ("" if s.convex else "convex= does not say so"),
+)  # fmt: skip
+def declared_convex_is_convex(subject: Likelihood, point: Point) -> Any:
+    """Where the NLL is said to be convex, the Hessian has no negative eigenvalue."""
+    assert subject.hessian is not None
+    H = np.asarray(subject.hessian(point.theta, point.X, point.y))
+    below = max(-float(np.linalg.eigvalsh(H)[0]), 0.0)
+    n, p = point.X.shape  # entries are sums over rows; their sizes are on the diagonal
+    return ratio_of(below, 8 * (n + p + 8) * U * np.abs(np.diagonal(H)).sum())
+
+
+@promise(
     "bounded", "3.4", mathematics="∫ ∂nll/∂θ exp(−nll) dy = 0", into=LIKELIHOOD, draw=_points(),
     code=_code, why_not=_needs("gradient"),
 )  # fmt: skip
@@ -367,7 +399,7 @@ def mean_gradient_is_zero(subject: Likelihood, point: Point) -> Any:
     """Where the model is true the gradient is zero in the mean."""
     assert subject.gradient is not None
     gradient = subject.gradient
-    size = 1 + np.abs(point.X[0]).max() / min(subject.sigma(point.theta), 1.0)
+    size = 1 + np.abs(point.X[0]).max() / _least(subject, point)
     value, error = _over_y(subject, point, lambda *at: np.asarray(gradient(*at)))
     return ratio_of(value, 10 * error + 1e-7 * size)
 
@@ -381,7 +413,7 @@ def information_has_two_faces(subject: Likelihood, point: Point) -> Any:
     assert subject.gradient is not None
     assert subject.hessian is not None
     gradient, hessian = subject.gradient, subject.hessian
-    size = (1 + np.abs(point.X[0]).max() / min(subject.sigma(point.theta), 1.0)) ** 2
+    size = (1 + np.abs(point.X[0]).max() / _least(subject, point)) ** 2
 
     def gap(*at: F64) -> F64:
         g = np.asarray(gradient(*at))
@@ -445,10 +477,10 @@ def precisions_divide_the_variance(subject: Likelihood, point: Point) -> Any:
         subject.nll(_narrower(subject, theta, v), X[i : i + 1], y[i : i + 1])
         for i, v in enumerate(w)
     ])  # fmt: skip
-    slack = _slack(moved) + _off_scale(point, theta, 6.0) * float(w.max())
+    slack = _slack(moved) + _off_scale(subject, point, 6.0) * float(w.max())
     return ratio_of(subject.nll(theta, X, y, w) - moved.sum(), slack)
 
 
 def _narrower(subject: Likelihood, theta: F64, w: float) -> F64:
-    last = theta[-1] - 0.5 * log(w) if subject.log_scale else theta[-1] / np.sqrt(w)
-    return np.append(theta[:-1], last)
+    beta, log_sigma = subject.split(theta)
+    return subject.theta(beta, log_sigma - 0.5 * log(w))

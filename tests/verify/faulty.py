@@ -232,6 +232,13 @@ def _() -> Any:
     return {"hessian": hessian}
 
 
+@likelihood(
+    "called convex, and is so in other coordinates", "declared_convex_is_convex", convex=True
+)
+def _() -> Any:
+    return {}  # Eq. (3.12): in (β, log σ) the ground curves down somewhere
+
+
 @likelihood("√w for w", "frequencies_are_copies", weights="frequency")
 def _() -> Any:
     def nll(t: Any, X: Any, y: Any, k: Any = None) -> Any:
@@ -530,6 +537,52 @@ def biased(X: Any, y: Any) -> Any:
 class Floor(Right):
     def solve(self, A: Any, b: Any) -> Any:
         return np.linalg.lstsq(A, b, rcond=1e-8)[0]
+
+
+@fault("regressor", "one column at a time, one sweep", "own_part_has_the_coefficient")
+class OneSweep(Right):
+    def solve(self, A: Any, b: Any) -> Any:
+        beta = np.zeros(A.shape[1])
+        for j, x in enumerate(A.T):
+            beta[j] = x @ (b - A @ beta) / (x @ x)
+        return beta
+
+
+@fault("regressor", "a third of the rows held out, and forgotten", "estimates_scatter_as_they_must")
+class HoldsOut(Right):
+    def solve(self, A: Any, b: Any) -> Any:
+        keep = max(A.shape[1], len(b) - len(b) // 3)
+        return qr(A[:keep], b[:keep])
+
+
+def described(X: Any, y: Any) -> Any:
+    """Least squares with all that a result may say, right."""
+    beta = qr(X, y)
+    n, rss = len(y), ((y - X @ beta) ** 2).sum()
+    h = (np.linalg.qr(X)[0] ** 2).sum(axis=1)
+    r_squared = 1 - rss / ((y - y.mean()) ** 2).sum()
+    return SimpleNamespace(params=beta, sigma=np.sqrt(rss / n), leverage=h, r_squared=r_squared)
+
+
+@fault("regressor", "adjusted R² for R²", "another_column_does_not_lower_r_squared")
+def adjusted(X: Any, y: Any) -> Any:
+    right, (n, p) = described(X, y), X.shape
+    right.r_squared = 1 - (1 - right.r_squared) * (n - 1) / max(n - p, 1)
+    return right
+
+
+@fault("regressor", "leverages of centred columns", "leverages_add_up_to_the_columns")
+def centred(X: Any, y: Any) -> Any:
+    right = described(X, y)
+    right.leverage = right.leverage - 1 / len(y)
+    return right
+
+
+@fault("regressor", "s for the MLE", "the_mle_of_the_scale_is_short")
+def s_for_mle(X: Any, y: Any) -> Any:
+    right, (n, p) = described(X, y), X.shape
+    right.sigma = right.sigma * np.sqrt(n / max(n - p, 1))
+    return right
 
 
 # Intervals

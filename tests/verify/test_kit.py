@@ -11,8 +11,9 @@ from scipy import optimize, stats
 
 import mlreg as ml
 from mlreg import verify
+from mlreg.likelihood import gaussian
 from mlreg.likelihood.blocks import ArraySource
-from mlreg.verify import exact, stochastic
+from mlreg.verify import exact, scatter, stochastic
 from mlreg.verify.recognise import CHECKS, kind_of
 
 # What it catches
@@ -41,6 +42,7 @@ def test_what_the_faults_are_planted_in_is_right():
     parts = faulty.right_nll, faulty.right_gradient, faulty.right_hessian
     assert verify.check_likelihood(*parts, examples=20).passed
     assert verify.check_regressor(faulty.Right(), weights="precision", examples=20).passed
+    assert verify.check_regressor(faulty.described, examples=20).passed
     assert verify.check_intervals(faulty.t_limits, replicates=1000).passed
 
 
@@ -113,7 +115,60 @@ def test_right_regressors_keep_their_laws(regressor):
         regressor, weights="frequency", examples=25, laws=laws if regressor is rational else None
     )
     assert report.passed, str(report)
-    assert report.false_alarm == 0
+    stated = {o.false_alarm for o in report if o.kind == "stochastic" and o.verdict == "kept"}
+    assert stated == {1e-9}
+
+
+def natural(function):
+    """A function of (β/σ, 1/σ) for one of (β, log σ): the chain rule of Eq. (3.11)."""
+
+    def of(omega, X, y):
+        beta, tau = omega[:-1] / omega[-1], omega[-1]
+        theta, p = np.append(beta, -np.log(tau)), len(beta)
+        J = np.eye(p + 1) / tau
+        J[:-1, -1], J[-1, -1] = -beta / tau, -1 / tau
+        if function is faulty.right_nll:
+            return function(theta, X, y)
+        if function is faulty.right_gradient:
+            return J.T @ function(theta, X, y)
+        y_X = np.column_stack([X, -y])
+        H = y_X.T @ y_X
+        H[-1, -1] += len(y) / tau**2
+        return np.tril(H) + np.tril(H, -1).T
+
+    return of
+
+
+def test_convexity_depends_on_coordinates():
+    parts = [natural(f) for f in (faulty.right_nll, faulty.right_gradient, faulty.right_hessian)]
+    report = verify.check_likelihood(*parts, scale="1/sigma", convex=True, examples=40)
+    assert report["declared_convex_is_convex"].verdict == "kept"
+    assert report.passed, str(report)
+    bent = verify.check_likelihood(
+        faulty.right_nll,
+        None,
+        faulty.right_hessian,
+        convex=True,
+        laws=["declared_convex_is_convex"],
+    )
+    (outcome,) = bent
+    assert outcome.verdict == "broken"
+    names = {"right_nll": faulty.right_nll}
+    exec(outcome.counterexample, names)
+    H = gaussian.hessian(names["theta"][:-1], np.exp(names["theta"][-1]), names["X"], names["y"])
+    assert np.linalg.eigvalsh(H)[0] < 0  # the counterexample is one of ours too
+
+
+def test_what_the_scatter_of_estimates_shows_is_stated():
+    from scipy.stats import chi2
+
+    for df, sums in ((scatter.REPLICATES, scatter.SUMS), (scatter.REPLICATES * 7, 1)):
+        low, high = chi2(df).ppf(5e-10 / sums), chi2(df).isf(5e-10 / sums)
+        below, above = scatter.detectable_ratio(df, sums)
+        assert chi2(df).cdf(low / below) == pytest.approx(0.999, abs=1e-9)
+        assert chi2(df).sf(high / above) == pytest.approx(0.999, abs=1e-9)
+    assert scatter.detectable_ratio(2000, 9)[1] < 1.4  # a third of the rows lost
+    assert scatter.detectable_ratio(14_000, 1)[1] < 10 / 7  # s for the MLE
 
 
 @pytest.mark.parametrize("weights", ["precision", "frequency"])
@@ -295,6 +350,7 @@ def test_misuse_is_said():
         (lambda: verify.check_likelihood(faulty.right_nll, 3), "gradient must be a function"),
         (lambda: verify.check_likelihood(faulty.right_nll, scale="s"), "scale must be"),
         (lambda: verify.check_likelihood(faulty.right_nll, weights="w"), "weights must be"),
+        (lambda: verify.check_likelihood(faulty.right_nll, convex=1), "convex must be"),
         (lambda: verify.check_optimizer(3), "minimize"),
         (lambda: verify.check_intervals(faulty.t_limits, n=3), "n must be 5 or more"),
         (lambda: verify.check_noise(3), "int has no rho"),
