@@ -248,9 +248,11 @@ alone would change, Eq. (5.7), times what the claim allows.
 
 A ratio above 1 is a deviation above the allowed one. It need not be large: who has a ratio of 3 has
 lost half a digit. A law may also be broken by design: a cutoff of singular values protects against
-columns that are nearly dependent, and takes columns in small units for such. Where a setting mends
-it, that is in the table too: `tol=0` of `LinearRegression`, `fit(method="qr")` of statsmodels. A
-refusal with a message counts as broken here, and is a better answer than a wrong number.
+columns that are nearly dependent, and takes columns in small units for such; and LAPACK promises
+errors that are small beside the whole matrix, not beside each column, which is what is asked here.
+Where a setting mends most of it, that is in the table too: `tol=0` of `LinearRegression`,
+`fit(method="qr")` of statsmodels. A refusal with a message counts as broken here, and is a better
+answer than a wrong number.
 """
 
 

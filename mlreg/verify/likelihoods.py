@@ -1,10 +1,9 @@
 """What anybody's negative log-likelihood of a linear model promises."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from math import comb, exp, log
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy import integrate
 
 from mlreg.errors import InvalidInput, InvalidType
 from mlreg.verify.kit import Promise, called, promise, run
+from mlreg.verify.points import Likelihood, Point, Scale, code, points
 from mlreg.verify.registry import U, ratio_of
 from mlreg.verify.report import Report
 
@@ -19,55 +19,8 @@ __all__ = ["LIKELIHOOD", "Likelihood", "check_likelihood"]
 
 F64 = NDArray[np.float64]
 
-Scale = Literal["log sigma", "sigma", "1/sigma"]
-
 LIKELIHOOD: list[Promise] = []
 """The laws of a likelihood."""
-
-
-@dataclass(frozen=True, eq=False)
-class Likelihood:
-    """Functions of (θ, X, y) to be held to the laws; θ = (β, log σ), or (β, σ).
-
-    Attributes
-    ----------
-    nll, gradient, hessian : callable
-        Sums over the rows; None where there is none.
-    scale : str
-        What θ is: (β, log σ), (β, σ) or (β/σ, 1/σ).
-    weights : str or None
-        What a fourth argument means.
-    convex : bool
-        Whether the NLL is declared to be a convex function of θ.
-    """
-
-    nll: Callable[..., Any]
-    gradient: Callable[..., Any] | None
-    hessian: Callable[..., Any] | None
-    scale: Scale
-    weights: Literal["frequency", "precision"] | None
-    convex: bool
-
-    def theta(self, beta: F64, log_sigma: float) -> F64:
-        """θ of β and log σ."""
-        if self.scale == "1/sigma":
-            return np.append(beta, 1.0) * exp(-log_sigma)
-        return np.append(beta, log_sigma if self.scale == "log sigma" else exp(log_sigma))
-
-    def split(self, theta: F64) -> tuple[F64, float]:
-        """β and log σ of θ."""
-        if self.scale == "1/sigma":
-            return theta[:-1] / theta[-1], -log(theta[-1])
-        return theta[:-1], float(theta[-1]) if self.scale == "log sigma" else log(theta[-1])
-
-
-class Point(NamedTuple):
-    """Rows and parameters."""
-
-    X: F64
-    y: F64
-    theta: F64
-    moved: Any = None
 
 
 def check_likelihood(
@@ -134,50 +87,6 @@ def check_likelihood(
     return run(called(nll), subject, LIKELIHOOD, laws, examples, seed, expect_fail, shrink)
 
 
-def _points(kind: str = "") -> Callable[[Likelihood], Any]:
-    """A strategy of points: eighths, so that examples are short, and rarely on a kink."""
-
-    def draw(subject: Likelihood) -> Any:
-        from hypothesis import strategies as st
-
-        eighths = st.integers(-40, 40).map(lambda k: k / 8 + 1 / 1024)
-
-        @st.composite
-        def points(draw: Any) -> Point:
-            n, p = draw(st.integers(2, 6)), draw(st.integers(1, 3))
-            X = [draw(st.lists(eighths, min_size=p, max_size=p)) for _ in range(n)]
-            y = draw(st.lists(eighths, min_size=n, max_size=n))
-            beta = draw(st.lists(eighths, min_size=p, max_size=p))
-            theta = subject.theta(np.array(beta), draw(st.integers(-8, 8)) / 4)
-            moved = {
-                "": st.none(),
-                "cut": st.integers(1, n - 1),
-                "order": st.permutations(range(n)),
-                "unit": st.integers(-10, 10),
-                "shift": st.lists(st.integers(-3, 3), min_size=p, max_size=p),
-                "copies": st.lists(st.integers(0, 3), min_size=n, max_size=n).map(
-                    lambda k: k if any(k) else [1] * n
-                ),
-                "size": st.integers(1, n),
-            }[kind]
-            return Point(np.array(X), np.array(y), theta, draw(moved))
-
-        return points()
-
-    return draw
-
-
-def _code(subject: Likelihood, point: Point) -> str:
-    lines = [
-        "import numpy as np",
-        f"X = np.array({point.X.tolist()})",
-        f"y = np.array({point.y.tolist()})",
-        f"theta = np.array({point.theta.tolist()})",
-        f"{called(subject.nll)}(theta, X, y)",
-    ]
-    return "\n".join([*lines, *([] if point.moved is None else [f"# moved: {point.moved}"])])
-
-
 def _terms(subject: Likelihood, point: Point, theta: F64 | None = None) -> F64:
     """The NLL of each row."""
     theta = point.theta if theta is None else theta
@@ -193,7 +102,7 @@ def _slack(terms: F64) -> float:
 
 @promise(
     "bounded", "1.2", mathematics="∫ exp(−nll(θ; x, y)) dy = 1", into=LIKELIHOOD,
-    draw=_points(), code=_code,
+    draw=points(), code=code,
 )  # fmt: skip
 def density_integrates_to_one(subject: Likelihood, point: Point) -> Any:
     """The NLL of one row is minus the logarithm of a density, its constants included."""
@@ -225,7 +134,7 @@ def _over_y(
 
 @promise(
     "bounded", "1.3", mathematics="nll(θ; X, y) = nll(θ; X₁, y₁) + nll(θ; X₂, y₂)",
-    into=LIKELIHOOD, draw=_points("cut"), code=_code,
+    into=LIKELIHOOD, draw=points("cut"), code=code,
 )  # fmt: skip
 def rows_add_up(subject: Likelihood, point: Point) -> Any:
     """The NLL of rows is the sum of the NLLs of any parts of them."""
@@ -238,7 +147,7 @@ def rows_add_up(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "1.3", mathematics="nll(θ; PX, Py) = nll(θ; X, y)", into=LIKELIHOOD,
-    draw=_points("order"), code=_code,
+    draw=points("order"), code=code,
 )  # fmt: skip
 def rows_in_any_order(subject: Likelihood, point: Point) -> Any:
     """The order of independent rows does not matter."""
@@ -250,7 +159,7 @@ def rows_in_any_order(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "1.2", mathematics="nll(cβ, cσ; X, cy) = nll(β, σ; X, y) + n log c",
-    into=LIKELIHOOD, draw=_points("unit"), code=_code,
+    into=LIKELIHOOD, draw=points("unit"), code=code,
 )  # fmt: skip
 def units_add_their_logarithm(subject: Likelihood, point: Point) -> Any:
     """In another unit of the response the NLL changes by n times its logarithm: the Jacobian."""
@@ -273,7 +182,7 @@ def _off_scale(subject: Likelihood, point: Point, power: float) -> float:
 
 @promise(
     "bounded", "1.2", mathematics="nll(β + d, σ; X, y + Xd) = nll(β, σ; X, y)", into=LIKELIHOOD,
-    draw=_points("shift"), code=_code,
+    draw=points("shift"), code=code,
 )  # fmt: skip
 def only_residuals_count(subject: Likelihood, point: Point) -> Any:
     """A combination of the columns, added to response and coefficients, changes nothing."""
@@ -317,7 +226,7 @@ def _ridders(f: Callable[[float], F64]) -> tuple[F64, F64]:
 
 @promise(
     "bounded", "3.1", "3.2", "3.5", mathematics="gradient = ∂nll/∂θ", into=LIKELIHOOD,
-    draw=_points(), code=_code, why_not=_needs("gradient"),
+    draw=points(), code=code, why_not=_needs("gradient"),
 )  # fmt: skip
 def gradient_is_the_derivative(subject: Likelihood, point: Point) -> Any:
     """The gradient is the derivative of the NLL, by extrapolated differences."""
@@ -329,7 +238,7 @@ def gradient_is_the_derivative(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "3.3", "3.7", mathematics="Hessian = ∂gradient/∂θ", into=LIKELIHOOD,
-    draw=_points(), code=_code, why_not=_needs("gradient", "hessian"),
+    draw=points(), code=code, why_not=_needs("gradient", "hessian"),
 )  # fmt: skip
 def hessian_is_the_derivative(subject: Likelihood, point: Point) -> Any:
     """The Hessian is the derivative of the gradient, by extrapolated differences."""
@@ -367,7 +276,7 @@ def _against(subject: Likelihood, point: Point, f: Callable[..., Any], got: F64)
 
 
 @promise(
-    "exact", "3.3", "3.7", mathematics="H = Hᵀ", into=LIKELIHOOD, draw=_points(), code=_code,
+    "exact", "3.3", "3.7", mathematics="H = Hᵀ", into=LIKELIHOOD, draw=points(), code=code,
     why_not=_needs("hessian"),
 )  # fmt: skip
 def hessian_equals_its_transpose(subject: Likelihood, point: Point) -> Any:
@@ -379,7 +288,7 @@ def hessian_equals_its_transpose(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "3.10", "3.11", "3.12", mathematics="declared convex ⇒ λ_min(H) ≥ 0",
-    into=LIKELIHOOD, draw=_points(), code=_code,
+    into=LIKELIHOOD, draw=points(), code=code,
     why_not=lambda s: _needs("hessian")(s) or ("" if s.convex else "convex= does not say so"),
 )  # fmt: skip
 def declared_convex_is_convex(subject: Likelihood, point: Point) -> Any:
@@ -392,8 +301,8 @@ def declared_convex_is_convex(subject: Likelihood, point: Point) -> Any:
 
 
 @promise(
-    "bounded", "3.4", mathematics="∫ ∂nll/∂θ exp(−nll) dy = 0", into=LIKELIHOOD, draw=_points(),
-    code=_code, why_not=_needs("gradient"),
+    "bounded", "3.4", mathematics="∫ ∂nll/∂θ exp(−nll) dy = 0", into=LIKELIHOOD, draw=points(),
+    code=code, why_not=_needs("gradient"),
 )  # fmt: skip
 def mean_gradient_is_zero(subject: Likelihood, point: Point) -> Any:
     """Where the model is true the gradient is zero in the mean."""
@@ -406,7 +315,7 @@ def mean_gradient_is_zero(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "3.4", mathematics="∫ ggᵀ exp(−nll) dy = ∫ H exp(−nll) dy", into=LIKELIHOOD,
-    draw=_points(), code=_code, why_not=_needs("gradient", "hessian"),
+    draw=points(), code=code, why_not=_needs("gradient", "hessian"),
 )  # fmt: skip
 def information_has_two_faces(subject: Likelihood, point: Point) -> Any:
     """Outer products of the gradient and the Hessian are the same in the mean: the information."""
@@ -425,7 +334,7 @@ def information_has_two_faces(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "4.3", mathematics="Σ over minibatches of g_B = C(n − 1, m − 1) g", into=LIKELIHOOD,
-    draw=_points("size"), code=_code, why_not=_needs("gradient"),
+    draw=points("size"), code=code, why_not=_needs("gradient"),
 )  # fmt: skip
 def minibatch_gradients_add_up(subject: Likelihood, point: Point) -> Any:
     """Gradients of all minibatches of a size add up to a multiple of that of all rows."""
@@ -453,7 +362,7 @@ def _unless(*kinds: str) -> Callable[[Likelihood], str]:
 
 @promise(
     "bounded", "1.5", mathematics="nll with frequencies k is nll of k copies of each row",
-    into=LIKELIHOOD, draw=_points("copies"), code=_code, why_not=_unless("frequency"),
+    into=LIKELIHOOD, draw=points("copies"), code=code, why_not=_unless("frequency"),
 )  # fmt: skip
 def frequencies_are_copies(subject: Likelihood, point: Point) -> Any:
     """A row of frequency k is k equal rows, and of frequency 0 none."""
@@ -467,7 +376,7 @@ def frequencies_are_copies(subject: Likelihood, point: Point) -> Any:
 
 @promise(
     "bounded", "1.5", mathematics="nll with precisions w is Σ nll(β, σ/√wᵢ; xᵢ, yᵢ), w > 0",
-    into=LIKELIHOOD, draw=_points("copies"), code=_code, why_not=_unless("precision"),
+    into=LIKELIHOOD, draw=points("copies"), code=code, why_not=_unless("precision"),
 )  # fmt: skip
 def precisions_divide_the_variance(subject: Likelihood, point: Point) -> Any:
     """A row of precision w has the noise of variance σ²/w, its own constant included."""

@@ -2,9 +2,9 @@
 
 import json
 import warnings
-from types import SimpleNamespace
 
 import faulty
+import nightly
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -12,7 +12,6 @@ from scipy import optimize, stats
 import mlreg as ml
 from mlreg import verify
 from mlreg.likelihood import gaussian
-from mlreg.likelihood.blocks import ArraySource
 from mlreg.verify import exact, scatter, stochastic
 from mlreg.verify.recognise import CHECKS, kind_of
 
@@ -57,22 +56,10 @@ def test_our_noises_keep_their_laws(noise):
     assert report.passed, str(report)
 
 
-def of_noise(noise, weights):
-    def of(part):
-        def function(theta, X, y, w=None):
-            given = {} if w is None else {weights: w}
-            source = ArraySource(X, y, **given)
-            return getattr(ml.LinearLikelihood.from_source(source, noise), part)(theta)
-
-        return function
-
-    return [of(part) for part in ("nll", "gradient", "hessian")[: 3 if noise.smooth else 2]]
-
-
 @pytest.mark.parametrize("weights", ["frequency", "precision"])
 @pytest.mark.parametrize("noise", [ml.Gaussian(), ml.StudentT(3), ml.Laplace()], ids=repr)
 def test_our_likelihoods_keep_their_laws(noise, weights):
-    report = verify.check_likelihood(*of_noise(noise, weights), weights=weights, examples=6)
+    report = verify.check_likelihood(*nightly.of_noise(noise, weights), weights=weights, examples=6)
     assert report.passed, str(report)
 
 
@@ -92,27 +79,15 @@ def test_sgd_keeps_all_laws_but_to_arrive():
     assert report.passed, str(report)
 
 
-def ours(X, y, k=None):
-    return ml.fit(X, y, intercept=False, frequency_weights=k)
-
-
-def rational(X, y, w=None):
-    found = exact.least_squares(X, y, None if w is None else w.tolist())
-    n = len(y) if w is None else int(w.sum())
-    p = len(found.params)
-    errors = None
-    if n > p:
-        s2 = found.rss / (n - p)
-        errors = [float(s2 * row[j]) ** 0.5 for j, row in enumerate(found.inverse)]
-    return SimpleNamespace(params=[float(b) for b in found.params], std_errors=errors)
-
-
-@pytest.mark.parametrize("regressor", [ours, rational], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("regressor", [nightly.ours, nightly.rational], ids=lambda f: f.__name__)
 def test_right_regressors_keep_their_laws(regressor):
     dependent = {"fitted_values_survive_dependent_columns"}
     laws = [p.law.name for p in CHECKS["regressor"][1] if p.law.name not in dependent]
     report = verify.check_regressor(
-        regressor, weights="frequency", examples=25, laws=laws if regressor is rational else None
+        regressor,
+        weights="frequency",
+        examples=25,
+        laws=laws if regressor is nightly.rational else None,
     )
     assert report.passed, str(report)
     stated = {o.false_alarm for o in report if o.kind == "stochastic" and o.verdict == "kept"}
@@ -184,10 +159,21 @@ def test_our_estimator_keeps_its_laws(weights):
 
 
 def test_our_intervals_keep_their_laws():
-    def of_fit(X, y, level):
-        return ml.fit(X, y, intercept=False).conf_int(level)
+    assert verify.check_intervals(nightly.t_intervals, replicates=1500, level=0.8).passed
 
-    assert verify.check_intervals(of_fit, replicates=1500, level=0.8).passed
+
+def test_the_nightly_run_counts_its_checks_and_its_alarms(capsys, monkeypatch):
+    def some(subject, options):
+        laws = ["coefficients_are_exact", "predictions_are_linear"]
+        return lambda rng: iter([("one", "regressor", subject, {"laws": laws, **options})])
+
+    monkeypatch.setattr(nightly, "subjects", some(nightly.ours, {}))
+    assert nightly.main(["--checks", "130", "--seed", "5"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("seed 5: 240 checks, 0 false alarms")
+    monkeypatch.setattr(nightly, "subjects", some(faulty.Pinv(), {}))
+    assert nightly.main(["--checks", "50", "--seed", "5"]) == 1
+    assert "coefficients_are_exact: BROKEN" in capsys.readouterr().out
 
 
 # What it says
