@@ -285,3 +285,26 @@ def test_what_a_layer_is_not(textbook):
         ml.certify(list(layer.parameters()), X, y)
     with pytest.raises(ml.MlregError):
         ml.certify(layer, X, y)
+
+
+def test_text_says_what_is_measured_in_which_unit_and_how_the_rounding_is_known(textbook):
+    found = replace(ml.fit(*textbook).certificate, distance=1.0)
+    assert str(found).startswith("distance from the MLE: 1 standard errors, over all")
+    assert str(found).endswith(" standard errors (refined)")
+    assert str(replace(found, refined=False)).endswith(" standard errors (worst case)")
+    map_ = str(replace(found, posterior=True))
+    assert map_.startswith("distance from the posterior mode (MAP): 1 posterior standard dev")
+    assert map_.endswith(" posterior standard deviations (refined)")
+    assert "; log-posterior gap: " in map_
+    # the quadratic model of a local certificate is taken at its word up to one standard error
+    assert str(replace(found, exact=False)).split("\n")[0] == str(found).split("\n")[0]
+    text = str(replace(found, exact=False, distance=1.01))
+    assert ": far (the local model says 1.01 standard errors), over" in text
+
+
+def test_an_infinite_distance_still_names_its_columns(textbook):
+    found = ml.certify([1e308, 1e308, -1e308], *textbook)
+    assert found.distance == np.inf
+    assert found.names == ("Intercept", "x1", "x2")
+    assert found.exact
+    assert "worst coefficient: Intercept, inf" in str(found)

@@ -10,15 +10,29 @@ U = 2.0**-53
 def test_bound_is_the_formula_and_free_of_units():
     rng = np.random.default_rng(0)
     R = np.linalg.qr(rng.standard_normal((9, 3)), mode="r")
-    beta, norm_y, norm_r, epsilon = rng.standard_normal(3), 7.0, 2.0, 1e-13
+    # ε = 2⁻⁴³ as a factor, for it is exact: pytest's own absolute tolerance is above 1e-13
+    beta, norm_y, norm_r, epsilon = rng.standard_normal(3), 7.0, 2.0, 2.0**-43
     G, norms = np.linalg.inv(R.T @ R), np.linalg.norm(R, axis=0)
     size = norm_y + norms @ np.abs(beta)
-    assert residual_bound(R, beta, norm_y, epsilon) == pytest.approx(epsilon * size, rel=1e-14)
-    expected = epsilon * (size + np.abs(G) @ norms * norm_r / np.sqrt(np.diagonal(G)))
+    assert residual_bound(R, beta, norm_y, epsilon) / epsilon == pytest.approx(size, rel=1e-14)
+    expected = size + np.abs(G) @ norms * norm_r / np.sqrt(np.diagonal(G))
     found = coefficient_bound(R, beta, norm_y, norm_r, epsilon)
-    assert found == pytest.approx(expected, rel=1e-9)  # 1/(1 - contraction), of 1e-12 here
+    assert found / epsilon == pytest.approx(expected, rel=1e-9)  # 1/(1 - κ), κ of 1e-12 here
     scaled = coefficient_bound(R * [1, 1024, 0.25], beta / [1, 1024, 0.25], norm_y, norm_r, epsilon)
-    assert scaled == pytest.approx(found, rel=1e-13)
+    assert scaled / epsilon == pytest.approx(found / epsilon, rel=1e-13)
+
+
+def test_an_inverse_that_is_known_is_taken():
+    R = np.array([[2.0, 1.0], [0.0, 0.5]])
+    known = np.array([[0.5, -1.0], [0.0, 2.0]])
+    usual = coefficient_bound(R, np.ones(2), 1.0, 3.0, 0.01)
+    assert (coefficient_bound(R, np.ones(2), 1.0, 3.0, 0.01, known) == usual).all()
+    # the bound grows with it: a larger one is seen
+    assert (coefficient_bound(R, np.ones(2), 1.0, 3.0, 0.01, 2 * known) > usual).all()
+    # one column of unit norm: κ is ε itself
+    one = np.ones((1, 1))
+    assert np.isinf(coefficient_bound(one, np.ones(1), 1.0, 1.0, 0.5))
+    assert np.isfinite(coefficient_bound(one, np.ones(1), 1.0, 1.0, 0.5 - U))
 
 
 def test_higher_orders_are_allowed_for_and_then_nothing_is_claimed():

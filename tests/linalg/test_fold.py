@@ -195,3 +195,19 @@ def test_the_bound_of_the_smallest_eigenvalue_is_one_and_is_near(seed, k, log_co
     found, true = eigenvalue_bound(unit), np.linalg.eigvalsh(unit)[0]
     assert found <= true + 20 * k * U  # eigvalsh rounds, too
     assert found >= 0.3 * true - 3 * k * (k + 1) * U
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.9, 0.99])
+def test_what_is_allowed_for_rounding_grows_with_the_correlation_as_it_has_to(correlation):
+    """Eq. (7.4): k(m + b + k + 3)u/2λ for b blocks of m rows, λ the least eigenvalue."""
+    rng = np.random.default_rng(0)
+    m, blocks, k = 1000, 20, 4
+    x, z, e = rng.standard_normal((3, m * blocks))
+    z = correlation * x + np.sqrt(1 - correlation**2) * z
+    rows = np.column_stack([np.ones(m * blocks), x, z, e])
+    least = np.linalg.eigvalsh(np.corrcoef(rows[:, 1:].T))[0]
+    gram = k * (m + blocks + k + 3) * 2.0**-53 / (2 * least)
+    solve = 2 * k * np.sqrt(k / least) * 2.0**-53
+    epsilon = fold(np.split(rows, blocks), k).epsilon
+    # λ is that of a centre from 256 rows, off by a few per cent, and bounded to a factor of 0.49
+    assert 0.8 * gram <= epsilon <= 1.2 * (gram + solve) / 0.49

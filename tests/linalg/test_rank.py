@@ -75,7 +75,9 @@ def test_cutoff_and_doubt(angle, rank, doubtful):
 @pytest.mark.parametrize(
     ("value", "text"),
     [(2.0, "2"), (1 / 3, "1/3"), (0.25, "0.25"), (1000.5, "1000.5"), (np.pi, "3.14159"),
-     (0.0, "0"), (1.5, "1.5"), (1e-7, "1e-07"), (2 - 1e-14, "2")],
+     (0.0, "0"), (1.5, "1.5"), (1e-7, "1e-07"), (2 - 1e-14, "2"),
+     (1 / 6, "1/6"), (2 / 7, "2/7"), (4 / 9, "4/9"), (5 / 12, "5/12"), (0.4, "0.4"),
+     (0.37, "0.37"), (12.345, "12.345"), (99999 / 7, "14285.6"), (np.inf, "inf"), (np.nan, "nan")],
 )  # fmt: skip
 def test_readable(value, text):
     assert readable(value) == text
@@ -121,3 +123,31 @@ def test_offsets_do_not_hide_which_column_is_redundant(n):
         parts = np.column_stack([c * X[:, j] for c, j in dependence.terms])
         size = np.linalg.norm(parts, axis=0).sum()
         assert np.linalg.norm(X[:, redundant] - parts.sum(axis=1)) <= 1e-9 * size
+
+
+def test_combinations_that_begin_with_a_minus_or_are_many():
+    a, b = np.random.default_rng(0).standard_normal((2, 12))
+    found = report(np.column_stack([a, b, b - 2 * a, -a]))
+    assert found.describe("abcd") == "c = -2*a + b; d = -a"
+    found = report(np.column_stack([a, *(k * a for k in range(2, 12))]))
+    text = found.describe("abcdefghijk")
+    assert text.startswith("b = 2*a; c = 3*a; ")
+    assert text.endswith("; i = 9*a; and 2 more")
+
+
+def test_columns_of_zeros_leave_nothing():
+    found = report(np.zeros((5, 2)))
+    assert (found.rank, found.kept, found.smallest, found.doubtful) == (0, (), 1.0, False)
+
+
+@pytest.mark.parametrize("p", [3, 32, 33, 60])
+@pytest.mark.parametrize("angle", [1.0, 1e-2, 1e-5])
+def test_the_smallest_singular_value_is_that_of_unit_columns(p, angle):
+    """Far from any cutoff to a few per cent and never below; nearer, to its rounding."""
+    X = np.random.default_rng(p).standard_normal((100, p))
+    X[:, -1] = X[:, 0] + angle * X[:, -1]
+    X *= 10.0 ** np.linspace(-5, 5, p)
+    true = np.linalg.svd(X / np.linalg.norm(X, axis=0), compute_uv=False)[-1]
+    error = 16 * (p + 100) * 2.0**-53  # of the singular values of unit columns, absolute
+    near = 0.05 * true if p > 32 and true > 1e-3 else 0.0
+    assert -error <= report(X).smallest - true <= near + error

@@ -227,3 +227,27 @@ def test_standard_errors_to_the_last_digits():
     for j, se in enumerate(fit.std_errors):
         square = exact.rss / 9 * exact.inverse[j][j]
         assert abs(Fraction(se) ** 2 / square - 1) < Fraction(1, 10**15)
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_blocks_are_refined_as_their_rows_and_the_norm_of_the_residual_is_exact(doubled, off):
+    """From a start that is off, too: the last step is taken out of the residual (Pythagoras)."""
+    rng = np.random.default_rng(0)
+    n = 60
+    X = np.column_stack([np.ones(n), rng.integers(-9, 10, (n, 2))])
+    y, weights = rng.integers(-9, 10, n).astype(float), rng.integers(1, 4, n).astype(float)
+    exact = least_squares(X, y, [Fraction(w) for w in weights.tolist()])
+    triangle = of(np.column_stack([X, y]) * np.sqrt(weights)[:, None])
+    whole = np.ldexp(triangle.R, triangle.exponent)
+    R, start = whole[:3, :3], solve_upper(whole[:3, :3], whole[:3, 3] + off)
+    given = R, solve_upper(R, np.eye(3)), start, float(np.linalg.norm(whole[:, 3]))
+    for parts in ([slice(None)], [slice(0, 1), slice(1, 30), slice(30, None)]):
+        rows = [(X[i], y[i], [weights[i]]) for i in parts]
+        found = refine(lambda rows=rows: rows, *given, triangle.epsilon, doubled=doubled)
+        # sums of 60 terms; the start's distance is known as well as the triangle is
+        unit = 2.0**-53 * (8 if doubled else 2 * n) + (0 if doubled else triangle.epsilon)
+        assert abs(found.norm_r / np.sqrt(float(exact.rss)) - 1) <= unit
+        for j, truth in enumerate(exact.params):
+            error = abs(Fraction(found.beta[j]) - truth)
+            assert error <= Fraction(found.bound[j] * np.linalg.norm(given[1][j]))

@@ -83,3 +83,21 @@ def test_unit_columns_leave_a_zero_column():
     unit, norms = unit_columns(np.array([[3.0, 0.0], [4.0, 0.0]]))
     assert unit.tolist() == [[0.6, 0.0], [0.8, 0.0]]
     assert norms.tolist() == [5.0, 1.0]
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 500])
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+def test_norm_of_equal_entries_is_their_size_times_the_root_of_their_number(n, size):
+    assert abs(norm(np.full(n, -size)) / size / np.sqrt(n) - 1) <= (n + 4) * U
+
+
+def test_norm_of_many_entries_at_the_ends_of_the_range():
+    assert norm(np.zeros(100)) == 0
+    assert norm(np.full(100, 1e308)) == np.inf
+    assert norm(np.append(np.ones(100), np.inf)) == np.inf
+    assert np.isnan(norm(np.append(np.ones(100), np.nan)))
+
+
+def test_a_pivot_of_zero_is_named():
+    with pytest.raises(np.linalg.LinAlgError, match="pivot 2 of the triangle is zero"):
+        solve_upper(np.array([[1.0, 2.0], [0.0, 0.0]]), np.ones(2))
