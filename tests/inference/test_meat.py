@@ -163,3 +163,28 @@ def test_a_row_of_leverage_one_is_named_as_the_data_number_it(n):
     fit = ml.fit(x[:, None], np.arange(n + 9.0) % 7, precision_weights=weights)
     with pytest.raises(ml.InvalidInput, match=f"^row {n + 6} has leverage 1: .* HC3 divides"):
         fit.with_covariance("HC3")
+
+
+@pytest.mark.parametrize("kind", ["HC0", "HC1", "HC2", "HC3"])
+@pytest.mark.parametrize("unit", [1.0, 2.0**600])
+def test_a_frequency_is_so_many_equal_rows_in_any_unit_of_the_response(kind, unit):
+    rng = np.random.default_rng(0)
+    x, k = rng.standard_normal(40), rng.integers(1, 4, 40)
+    y = (x + rng.standard_normal(40)) * unit
+    fit = ml.fit(x[:, None], y, frequency_weights=k).with_covariance(kind)
+    rows = np.repeat(np.arange(40), k)
+    again = ml.fit(x[rows, None], y[rows] / unit).with_covariance(kind)
+    # sums of 80 products, each of a few roundings, of a well-conditioned design
+    assert np.abs(fit.std_errors / again.std_errors / unit - 1).max() <= 80 * 16 * U
+
+
+def test_words_for_what_was_done_and_for_what_cannot_be(G):
+    a, b = np.arange(N) % 7, np.arange(N) % 11
+    fit = ml.fit(G[:, :1], G[:, 1]).with_covariance("cluster", groups=(a, b))
+    assert "clustered, by 7 and 11 groups" in fit.summary()
+    x = np.arange(9.0)
+    with pytest.raises(ml.InvalidInput, match=r"^the data fit perfectly: residuals that are round"):
+        ml.fit(x[:, None], 2 * x).with_covariance("HC1")
+    weighted = ml.fit(x[:, None], x % 4, frequency_weights=np.ones(9, dtype=int))
+    with pytest.raises(ml.InvalidInput, match=r"^frequency_weights have no order in time: repeat"):
+        weighted.with_covariance("HAC")
