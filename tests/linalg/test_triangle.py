@@ -101,3 +101,10 @@ def test_norm_of_many_entries_at_the_ends_of_the_range():
 def test_a_pivot_of_zero_is_named():
     with pytest.raises(np.linalg.LinAlgError, match="pivot 2 of the triangle is zero"):
         solve_upper(np.array([[1.0, 2.0], [0.0, 0.0]]), np.ones(2))
+
+
+def test_scaling_is_silent_whatever_the_caller_has_numpy_say():
+    with np.errstate(all="raise"):
+        assert scale_columns(np.ones(2), np.array([-1080, 1030])).tolist() == [0, np.inf]
+        assert scale_columns(np.full(2, 1e-300), np.array([-900, 0])).tolist() == [0, 1e-300]
+        assert norm(np.full(100, 1e308)) == np.inf
