@@ -1,6 +1,6 @@
 """Many more problems than a test run has, fresh ones, on everything that is right.
 
-    python tests/verify/nightly.py                     100 000 checks; half an hour
+    python tests/verify/nightly.py                     100 000 checks
     python tests/verify/nightly.py --minutes 4 --seed 7
 
 A check is a law tried on a problem. Whatever is tried here is right, so a law that breaks is a
