@@ -165,11 +165,13 @@ def test_a_page_is_complete_and_loads_and_runs_nothing(name):
 
 def test_the_figures_are_svg_and_stand_by_themselves():
     shown = Page(page(hostile()))
-    (source,) = [value for key, value in shown.attributes if key == "src"]
-    svg = ElementTree.fromstring(base64.b64decode(source.split(",")[1]))
-    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
-    links = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
-    assert all(link.startswith("#") for link in links)
+    sources = [value for key, value in shown.attributes if key == "src"]
+    assert len(sources) == 3  # residuals, coefficients and the descent
+    for source in sources:
+        svg = ElementTree.fromstring(base64.b64decode(source.split(",")[1]))
+        assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+        links = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
+        assert all(link.startswith("#") for link in links)
 
 
 def test_a_loaded_fit_has_a_page_that_says_what_it_lacks(tmp_path):
@@ -246,3 +248,11 @@ def test_the_content_of_a_summary_is_data():
     assert {name: float(cells[0]) for name, cells in rows.items()} == {
         name: float(f"{value:.10g}") for name, value in zip(fit.names, fit.params, strict=True)
     }
+
+
+def test_a_page_says_where_rows_are_counted_without_those_left_out(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("y,x\n" + "".join(f"{(7 * i) % 11},{i if i else ''}\n" for i in range(30)))
+    out_of_core = ml.fit("y ~ x", ml.read(path), missing="drop")
+    assert "numbered from 0 among those in use" in page(out_of_core)
+    assert "numbered from 0 among" not in page(ml.fit("y ~ x", path, missing="drop"))

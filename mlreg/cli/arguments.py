@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     data = _data()
     for add in (_fit, _certify, _evaluate):
         add(doors, data)
-    for add_other in (_predict, _compare, _report, _demo):
+    for add_other in (_predict, _compare, _report, _verify, _demo):
         add_other(doors)
     return top
 
@@ -257,6 +257,43 @@ def _report(doors: Any) -> None:
     report.add_argument("model", metavar="MODEL", help="what mlreg fit --save wrote")
     report.add_argument("page", metavar="PAGE", help="the file to write, HTML")
     report.add_argument("--level", type=float, default=0.95, help="of the intervals")
+
+
+def _verify(doors: Any) -> None:
+    verify = doors.add_parser(
+        "verify",
+        help="hold anyone's noise, likelihood, optimizer, regressor or intervals to the laws",
+        epilog=_examples(
+            "mlreg verify mlreg:Gaussian",
+            "mlreg verify sklearn.linear_model:LinearRegression --weights precision",
+            "mlreg verify mine:nll --gradient gradient --hessian hessian",
+        )
+        + "\n\nexit status: 0, all laws kept; 1, some broken; 2, misuse",
+    )
+    verify.set_defaults(run=commands.verify)
+    verify.add_argument(
+        "subject",
+        metavar="MODULE:OBJECT",
+        help="an object, a class that needs no arguments, or a function; from here or installed",
+    )
+    kinds = ("noise", "likelihood", "optimizer", "regressor", "intervals")
+    verify.add_argument(
+        "--kind", choices=kinds, help="what it is; found by its methods or arguments"
+    )
+    verify.add_argument(
+        "--weights", choices=("frequency", "precision"), help="what its weights mean"
+    )
+    solvers = ("backward stable", "normal equations", "iterative")
+    verify.add_argument("--solver", choices=solvers, help="the accuracy that a regressor claims")
+    verify.add_argument(
+        "--not-least-squares", action="store_true", help="a regressor that is ridge, robust, ..."
+    )
+    verify.add_argument("--gradient", metavar="NAME", help="of a likelihood, in the same module")
+    verify.add_argument("--hessian", metavar="NAME", help="of a likelihood, in the same module")
+    verify.add_argument("--law", action="append", metavar="NAME", help="only this law; repeatable")
+    verify.add_argument("--examples", type=int, metavar="N", help="problems for each law")
+    verify.add_argument("--seed", type=int, default=0, help="of the problems; default: 0")
+    verify.add_argument("--json", action="store_true", help="the report as JSON")
 
 
 def _demo(doors: Any) -> None:

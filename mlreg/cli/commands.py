@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from contextlib import nullcontext
+from inspect import signature
 from typing import Any
 
 import mlreg as ml
@@ -11,9 +12,10 @@ from mlreg.cli.fields import certificate_fields, comparison_fields, fit_fields, 
 from mlreg.cli.model import data_of, errors_of, optimizer_of, params_of, table_of, with_rows
 from mlreg.cli.predicting import header, predictions
 from mlreg.cli.waiting import waiting
+from mlreg.errors import InvalidInput
 from mlreg.files import check_target, whole
 
-__all__ = ["certify", "compare", "demo", "evaluate", "fit", "predict", "report"]
+__all__ = ["certify", "compare", "demo", "evaluate", "fit", "predict", "report", "verify"]
 
 
 def fit(arguments: argparse.Namespace) -> int:
@@ -95,6 +97,36 @@ def report(arguments: argparse.Namespace) -> int:
     model = _load(arguments.model)
     model.report(arguments.page, arguments.level)
     return 0 if model.status.ok else 1
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """``mlreg verify``."""
+    from mlreg.cli.naming import attribute, named
+    from mlreg.verify.recognise import CHECKS, check, kind_of
+
+    module, subject = named(arguments.subject)
+    kind = arguments.kind or kind_of(subject)
+    options: dict[str, Any] = {
+        "laws": arguments.law,
+        "weights": arguments.weights,
+        "solver": arguments.solver,
+        "examples": arguments.examples,
+        "is_least_squares": False if arguments.not_least_squares else None,
+    }
+    for name in ("gradient", "hessian"):
+        options[name] = attribute(module, getattr(arguments, name))
+    options = {name: value for name, value in options.items() if value is not None}
+    if kind != "noise":
+        options["seed"] = arguments.seed
+    taken = signature(CHECKS[kind][0]).parameters
+    extra = [name for name in options if name not in taken]
+    if extra:
+        flag = "--not-least-squares" if extra[0] == "is_least_squares" else f"--{extra[0]}"
+        raise InvalidInput(f"{flag} is not for a subject of kind {kind!r}")
+    with waiting(f"trying {arguments.subject}"):
+        result = check(subject, kind, **options)
+    print(result.to_json() if arguments.json else result)
+    return 0 if result.passed else 1
 
 
 def demo(arguments: argparse.Namespace) -> int:

@@ -140,8 +140,8 @@ def is_series(values: Any) -> bool:
     )
 
 
-def check_labels(what: str, X: Any, others: Mapping[str, Any]) -> None:
-    """Raise where pandas objects side by side label their rows differently.
+def check_labels(what: str, X: Any, others: Mapping[str, Any]) -> Any:
+    """Raise where pandas objects side by side label their rows differently; their index, or None.
 
     Parameters
     ----------
@@ -167,3 +167,4 @@ def check_labels(what: str, X: Any, others: Mapping[str, Any]) -> None:
                 f"{name}.loc[{what if what.isidentifier() else 'X'}.index], or take rows as they "
                 f"come, by {name}.to_numpy()"
             )
+    return index if hasattr(index, "equals") else None

@@ -79,7 +79,7 @@ def build_source(
             X, frequency_weights, precision_weights
         )
     given = {"y": y, "frequency_weights": frequency_weights, "precision_weights": precision_weights}
-    check_labels("X", X, {**given, "scale": scale})
+    index = check_labels("X", X, {**given, "scale": scale})
     a, found = as_matrix(X)
     if len(a) != a.shape[1] and tuple(getattr(y, "shape", ())) == a.shape[1:]:
         raise InvalidInput(
@@ -126,6 +126,7 @@ def build_source(
         transform=transform,
         check=check,
     )
+    source.index = index
     transformed = source.transform
     return source, ArrayDesign(source.names, bool(intercept), response, scale_design, transformed)
 
@@ -176,7 +177,7 @@ def build_source_from_formula(
     require_formulaic()
     table = as_table(data)
     weights = {"frequency_weights": frequency_weights, "precision_weights": precision_weights}
-    check_labels("the data", data, {**weights, "scale": scale})
+    index = check_labels("the data", data, {**weights, "scale": scale})
     frequency = _weights(_named(frequency_weights, table), "frequency", table.n_rows)
     precision = _weights(_named(precision_weights, table), "precision", table.n_rows)
     spoken_for = {w for w in (frequency_weights, precision_weights) if isinstance(w, str)}
@@ -236,6 +237,7 @@ def build_source_from_formula(
         origin=None if len(rows) == table.n_rows else rows,
         n_given=table.n_rows,
     )
+    source.index = index
     return source, design
 
 

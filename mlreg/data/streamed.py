@@ -170,6 +170,16 @@ class StreamedSource:
                 raise InvalidInput(f"a missing label in {name!r}, first at {place}")
             yield column.to_numpy(zero_copy_only=False)[picked]
 
+    def place(self, i: int) -> str:
+        """Where row i of those in use is, for a message; it reads them up to there."""
+        columns = list(dict.fromkeys([*self._used, *self._weights.values()]))
+        for rows in self.table.batches(columns, 2**16):
+            (_, _, picked), _, _ = self._pick(rows, self._used)
+            if i < len(picked):
+                return rows.place(int(picked[i]))
+            i -= len(picked)
+        raise AssertionError("there are fewer rows")
+
     # One batch
 
     def _pick(self, rows: Rows, names: Sequence[str]) -> tuple[Picked, dict[str, F64], int]:

@@ -1,7 +1,6 @@
-"""Tests of linear hypotheses that one can read: ``x1 = x2 = 0``, ``2*x1 + x2 = 3``."""
+"""Tests of linear hypotheses Lβ = c, contrasts, and joint regions."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,20 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, fdtri
 
-from mlreg.errors import InvalidInput
+from mlreg.errors import InvalidInput, InvalidType
 from mlreg.inference.combination import combined, joint_root, lengths
+from mlreg.inference.equations import hypotheses
 from mlreg.inference.intervals import FTest, t_interval, t_p_values, t_quantile, wald
 from mlreg.linalg.triangle import solve_upper
 
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["Contrasts", "Region", "WaldTest", "contrasts", "hypotheses", "region", "wald_test"]
+__all__ = ["Contrasts", "Region", "WaldTest", "contrasts", "region", "wald_test"]
 
 F64 = NDArray[np.float64]
-Tokens = list[tuple[str, str]]
-
-NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +34,7 @@ class Contrasts:
     estimate, std_error : ndarray, shape (q,)
         In the units of Lβ.
     t_value, p_value : ndarray, shape (q,)
-        Of the hypothesis that each is zero.
+        Of the hypothesis that each is zero; with a prior, which is about none, p values are NaN.
     lower, upper : ndarray, shape (q,)
         Limits at `level`, each for itself, or of all together where they are ``simultaneous``.
     level : float
@@ -145,7 +142,7 @@ class Region:
 
     def contains(self, point: Any) -> bool:
         """Whether a point, shape (q,), is in it."""
-        point = np.asarray(point, dtype=np.float64)
+        point = _numbers(point, "a point, as numbers")
         if point.shape != self.centre.shape:
             raise InvalidInput(f"a point has {len(self.centre)} numbers: {', '.join(self.names)}")
         z = solve_upper(self.root.T, point - self.centre, transpose=True)
@@ -166,162 +163,6 @@ class Region:
         return np.asarray(self.centre + self.radius * circle @ self.root.T)
 
 
-def hypotheses(names: Sequence[str], text: str | Sequence[str]) -> tuple[F64, F64, tuple[str, ...]]:
-    """L, shape (q, p), and c, shape (q,), of Lβ = c, and each hypothesis in words.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of the coefficients; in the text they stand as they are, or in backticks.
-    text : str or sequence of str
-        Equations, several of them between commas: sums of coefficients with numbers before them.
-        ``a = b = 0`` is two; an expression alone is said to be zero.
-
-    Raises
-    ------
-    InvalidInput
-        Unknown names, or what is no linear equation.
-    """
-    if not isinstance(text, str):
-        parts = [hypotheses(names, one) for one in text]
-        if not parts:
-            raise InvalidInput("no hypothesis is given")
-        said = tuple(one for part in parts for one in part[2])
-        return np.vstack([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), said
-    rows, rights, said_ = [], [], []
-    for equation in _split(_tokens(names, text), ",", text):
-        sides = _split(equation, "=", text)
-        if len(sides) == 1:
-            sides = [*sides, [("number", "0")]]
-        parsed = [_expression(names, side, text) for side in sides]
-        for (left, number), words in zip(parsed[:-1], sides[:-1], strict=True):
-            rows.append(left - parsed[-1][0])
-            rights.append(parsed[-1][1] - number)
-            said_.append(f"{_said(words)} = {_said(sides[-1])}")
-    L = np.array(rows)
-    empty = ~L.any(axis=1)
-    if empty.any():
-        raise InvalidInput(f"{said_[int(empty.argmax())]!r} says nothing about a coefficient")
-    return L, np.array(rights), tuple(said_)
-
-
-def _tokens(names: Sequence[str], text: str) -> Tokens:
-    """Names, numbers and signs of a text; the longest name that fits counts."""
-    known = sorted(names, key=len, reverse=True)
-    out: Tokens = []
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        if text[at] == "`":
-            end = text.find("`", at + 1)
-            if end < 0:
-                raise InvalidInput(f"a backtick without its second in {text!r}")
-            out.append(("name", text[at + 1 : end]))
-            at = end + 1
-            continue
-        name = next((n for n in known if text.startswith(n, at) and _ends(n, text, at)), None)
-        if name is not None:
-            out.append(("name", name))
-            at += len(name)
-            continue
-        number = NUMBER.match(text, at)
-        if number:
-            out.append(("number", number.group()))
-            at = number.end()
-            continue
-        if text[at] in "+-*/=,":
-            out.append(("sign", text[at]))
-            at += 1
-            continue
-        word = re.compile(r"[^\s+\-*/=,]+").match(text, at)
-        assert word is not None
-        raise InvalidInput(
-            f"{word.group()!r} in {text!r} is no coefficient; they are {', '.join(names)}"
-        )
-    return out
-
-
-def _ends(name: str, text: str, at: int) -> bool:
-    """Whether a name that ends in a letter or digit is not the beginning of a longer word."""
-    end = at + len(name)
-    return not (end < len(text) and _word(name[-1]) and _word(text[end]))
-
-
-def _word(letter: str) -> bool:
-    return letter.isalnum() or letter in "_."
-
-
-def _split(tokens: Tokens, sign: str, text: str) -> list[Tokens]:
-    """The parts between signs."""
-    parts: list[Tokens] = [[]]
-    for token in tokens:
-        if token == ("sign", sign):
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    if not all(parts):
-        raise InvalidInput(f"an equation, or a side of one, is empty in {text!r}")
-    return parts
-
-
-def _said(tokens: Tokens) -> str:
-    """A sum, as one writes it."""
-    words = ""
-    for kind, token in tokens:
-        quoted = f"`{token}`" if kind == "name" and not token.isidentifier() else token
-        words += f" {quoted} " if kind == "sign" and token in "+-" and words else quoted
-    return words
-
-
-def _expression(names: Sequence[str], tokens: Tokens, whole: str) -> tuple[F64, float]:
-    """Coefficients and constant of a sum."""
-    row, constant = np.zeros(len(names)), 0.0
-    at = 0
-
-    def wrong() -> InvalidInput:
-        return InvalidInput(
-            f"{whole!r} is no linear hypothesis: write sums such as 2*x1 - x2 = 3, or x1 = x2 = 0"
-        )
-
-    while at < len(tokens):
-        sign = 1.0
-        signs = 0
-        while at < len(tokens) and tokens[at] in (("sign", "+"), ("sign", "-")):
-            sign = -sign if tokens[at][1] == "-" else sign
-            at, signs = at + 1, signs + 1
-        if (row.any() or constant or signs) and not signs:
-            raise wrong()
-        factor, name, operator = sign, None, "*"
-        first = True
-        while at < len(tokens) and (first or tokens[at] in (("sign", "*"), ("sign", "/"))):
-            if not first:
-                operator, at = tokens[at][1], at + 1
-            if at == len(tokens) or tokens[at][0] == "sign":
-                raise wrong()
-            kind, token = tokens[at]
-            at, first = at + 1, False
-            if kind == "number":
-                value = float(token)
-                if operator == "/" and not value:
-                    raise wrong()
-                factor = factor / value if operator == "/" else factor * value
-            elif name is None and operator == "*":
-                name = token
-            else:
-                raise wrong()
-        if first:
-            raise wrong()
-        if name is None:
-            constant += factor
-        elif name in names:
-            row[list(names).index(name)] += factor
-        else:
-            raise InvalidInput(f"{name!r} is no coefficient; they are {', '.join(names)}")
-    return row, constant
-
-
 def _given(fit: "Fit", what: Any) -> tuple[F64, F64, tuple[str, ...]]:
     """L, c and words of hypotheses in words, or of a matrix L."""
     if isinstance(what, str) or (
@@ -329,7 +170,7 @@ def _given(fit: "Fit", what: Any) -> tuple[F64, F64, tuple[str, ...]]:
     ):
         L, c, said = hypotheses(fit.names, what)
     else:
-        L = np.atleast_2d(np.asarray(what, dtype=np.float64))
+        L = np.atleast_2d(_numbers(what, "hypotheses in words, or a matrix of numbers"))
         if L.ndim != 2 or L.shape[1] != len(fit.names) or not len(L) or not np.isfinite(L).all():
             raise InvalidInput(
                 f"give hypotheses in words, or a matrix of {len(fit.names)} finite columns, one "
@@ -346,6 +187,17 @@ def _given(fit: "Fit", what: Any) -> tuple[F64, F64, tuple[str, ...]]:
             f"{fit.rank_report.describe(fit.names)}): nothing can be said of it"
         )
     return L[:, kept], c, said
+
+
+def _numbers(values: Any, wanted: str) -> F64:
+    """An array of real numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biuf":
+            return array.astype(np.float64)
+    except ValueError:  # lists of unequal lengths
+        pass
+    raise InvalidType(f"give {wanted}; not {values!r}")
 
 
 def _words(row: F64, names: Sequence[str]) -> str:
@@ -387,14 +239,15 @@ def contrasts(fit: "Fit", what: Any, level: float, simultaneous: bool) -> Contra
     df = fit.df_quantiles
     lower, upper = t_interval(estimate, error, level, df).T
     if simultaneous:
-        half = _radius(int(np.linalg.matrix_rank(L)), level, df) * error
+        unit = W / lengths(W)[:, None]  # whose rank no unit of a row or a column changes
+        half = _radius(int(np.linalg.matrix_rank(unit)), level, df) * error
         lower, upper = estimate - half, estimate + half
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate / error
     names = tuple(s.removesuffix(" = 0").replace("`", "") for s in said)
-    return Contrasts(
-        names, estimate, error, t, t_p_values(t, df), lower, upper, level, simultaneous
-    )
+    # a posterior is not about a hypothesis
+    p = t_p_values(t, df) if fit.prior is None else np.full(len(t), np.nan)
+    return Contrasts(names, estimate, error, t, p, lower, upper, level, simultaneous)
 
 
 def _radius(q: int, level: float, df: float) -> float:
@@ -405,9 +258,9 @@ def _radius(q: int, level: float, df: float) -> float:
     return math.sqrt(q * float(fdtri(q, df, level)))
 
 
-def region(fit: "Fit", names: Sequence[str], level: float) -> Region:
+def region(fit: "Fit", which: Any, level: float) -> Region:
     """`Fit.confidence_region`."""
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = tuple(which) if isinstance(which, (list, tuple)) else (which,)
     unknown = [name for name in names if name not in fit.names]
     if unknown or not names or len(set(names)) < len(names):
         raise InvalidInput(

@@ -29,9 +29,10 @@ def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contr
         table = Table({fit.names[j]: X[:, j] for j in slopes}, len(X))
     if not table.n_rows:
         raise InvalidInput("an average over no rows: the data is empty")
+    used = [name for name in getattr(fit.design, "columns", fit.names) if name != "Intercept"]
     for name in at:
-        if name not in table.columns:
-            raise InvalidInput(f"there is no column {name!r}; {suggest(name, table.columns)}")
+        if name not in used:
+            raise InvalidInput(f"the model has no column {name!r}; {suggest(str(name), used)}")
     grid = {name: _values(name, values) for name, values in at.items()}
     lost = [d.column for d in fit.rank_report.dependent]
     rows, names = [], []
@@ -50,7 +51,10 @@ def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contr
 
 
 def _values(name: str, values: Any) -> list[Any]:
-    array = np.atleast_1d(np.asarray(values))
+    try:
+        array = np.atleast_1d(np.asarray(values))
+    except ValueError:  # lists of unlike lengths
+        array = np.zeros((0,))
     if array.ndim != 1 or not array.size:
         raise InvalidInput(f"at[{name!r}] must be a value, or a list of values; not {values!r}")
     return list(array)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.certificate import LeastSquares
+from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput, NumericalWarning
 from mlreg.inference.labels import Labels, labels_of
 from mlreg.likelihood.blocks import ArraySource, to_numpy
@@ -253,7 +254,7 @@ def robust(
             if (rest <= FREE).any():
                 row = _row(likelihood, at + int((rest <= FREE).argmax()))
                 raise InvalidInput(
-                    f"row {row} has leverage 1: its residual is zero whatever its response, and "
+                    f"{row} has leverage 1: its residual is zero whatever its response, and "
                     f"{kind} divides by what is left. Use HC1, or leave out the row and the column "
                     "that only it determines"
                 )
@@ -312,9 +313,11 @@ def refuse_frequencies(meat: Meat) -> None:
         )
 
 
-def _row(likelihood: LinearLikelihood, i: int) -> int:
-    """Number of the row, in the data as given where that is known."""
+def _row(likelihood: LinearLikelihood, i: int) -> str:
+    """Which row it is, in the data as given where that is known."""
     source: Any = likelihood.source
     while hasattr(source, "source"):
         source = source.source
-    return int(source.row_numbers[i]) if isinstance(source, ArraySource) else i
+    if isinstance(source, ArraySource):
+        return f"row {source.row_numbers[i]}"
+    return source.place(i) if isinstance(source, StreamedSource) else f"row {i} of those in use"

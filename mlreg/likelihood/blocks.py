@@ -315,6 +315,9 @@ class ArraySource:
         weights, two columns of one name, or a response that has no transform.
     """
 
+    index: Any = None
+    """Labels of the rows as given, where they were of pandas: what is asked later must agree."""
+
     def __init__(
         self,
         X: Array,

@@ -14,10 +14,11 @@ from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.inference.influence import influence_blocks
 from mlreg.inference.intervals import t_quantile
+from mlreg.likelihood.transform import label
 from mlreg.plots.estimates import interval_of
 from mlreg.plots.fit_rows import require_fit
 from mlreg.plots.points import draw_points, label_rows, legend_strip, say, settle
-from mlreg.plots.style import COLOURS, axes_for
+from mlreg.plots.style import COLOURS, axes_for, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,8 +98,9 @@ def partial_regression(
     )  # fmt: skip
     legend_strip(ax)
     root = "root of weight × " if weighted else ""
-    ax.set(xlabel=f"{root}{which}, less what the others say of it")
-    ax.set(ylabel=f"{root}{fit.design.response}, less what they say of it")
+    ax.set(xlabel=f"{root}{written(which)}, less what the others say of it")
+    response = label(fit.design.transform, fit.design.response)
+    ax.set(ylabel=f"{root}{written(response)}, less what they say of it")
     say(ax, told)
     pull = np.abs(x * e)  # what a row adds to the slope's normal equation
     far = np.argsort(-pull, kind="stable")[: 3 if pull.max(initial=0.0) > 0 else 0]
@@ -180,7 +182,7 @@ def prediction_band(
             )  # fmt: skip
     ax.plot(grid, mean.mean, color=COLOURS[1], linewidth=1.6, zorder=3, label="prediction")
     legend_strip(ax)
-    ax.set(xlabel=column, ylabel=fit.design.response)
+    ax.set(xlabel=written(column), ylabel=written(fit.design.response))
     bare = "" if np.isfinite(mean.lower).any() else "no limits: the fit has no standard errors"
     say(ax, told, *_said(held), bare)
     return ax

@@ -10,7 +10,7 @@ from mlreg.certificate import CONVERGED, LeastSquares
 from mlreg.checks import positive
 from mlreg.errors import InvalidInput
 from mlreg.plots.curves import Curve, Result, curves_of
-from mlreg.plots.style import GREY, axes_for, label_ends, styles, thin
+from mlreg.plots.style import GREY, axes_for, label_ends, styles, thin, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -254,7 +254,8 @@ def path(
     ax.plot(*centre, "+", color="black", markersize=12, markeredgewidth=1.8, zorder=5, label="MLE")
     _ellipses(ax, ways, centre, root, frame, reach)
     names = about.names
-    ax.set(xlabel=f"coefficient of {names[first]}", ylabel=f"coefficient of {names[second]}")
+    told = [f"coefficient of {written(names[j])}" for j in (first, second)]
+    ax.set(xlabel=told[0], ylabel=told[1])
     ax.set(xlim=frame[:, 0], ylim=frame[:, 1])
     # outside, where it hides no part of a path
     columns = min(3, max(1, round(ax.get_window_extent().width / ax.figure.dpi / 1.5)))

@@ -12,9 +12,10 @@ from scipy.special import erf
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.inference.profile import _position, chi2_quantile
+from mlreg.likelihood.transform import label
 from mlreg.plots.fit_rows import require_fit
 from mlreg.plots.points import legend_strip, say
-from mlreg.plots.style import COLOURS, GREY, axes_for, styles
+from mlreg.plots.style import COLOURS, GREY, axes_for, styles, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,11 +90,11 @@ def coefficients(
         )  # fmt: skip
         if (np.isfinite(x) & ~np.isfinite(low + high)).any():
             bare.append(told[k] if len(fits) > 1 else "")
-    ax.set_yticks(range(len(chosen)), chosen)
+    ax.set_yticks(range(len(chosen)), [written(name) for name in chosen])
     ax.set_ylim(len(chosen) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
-    responses = {fit.design.response for fit in fits}
-    of = f", {responses.pop()} per unit of the column" if len(responses) == 1 else ""
+    responses = {label(fit.design.transform, fit.design.response) for fit in fits}
+    of = f", {written(responses.pop())} per unit of the column" if len(responses) == 1 else ""
     ax.set_xlabel(f"coefficient{of}")
     notes = [
         f"{100 * level:g} % intervals" + (f"; {interval_of(fits[0])}" if len(fits) == 1 else "")
@@ -172,7 +173,7 @@ def profile(fit: Fit, which: str | int, *, level: float = 0.95, ax: "Axes | None
     ax.set_ylim(-0.5 * (FARTHEST * edge) ** 2, 0.1)
     if which == "df":
         _log_axis(ax)
-    ax.set(xlabel=name, ylabel="relative log-likelihood")
+    ax.set(xlabel=written(name), ylabel="relative log-likelihood")
     legend_strip(ax)
     return ax
 

@@ -14,6 +14,7 @@ from mlreg.inference.influence import Influence, influence, influence_blocks
 from mlreg.inference.rows import fitted_rows
 from mlreg.linalg.products import times
 from mlreg.linalg.triangle import scale_columns
+from mlreg.plots.style import written
 
 __all__ = ["EXACT_ROWS", "FitRows", "Smooth", "require_fit", "rows_of"]
 
@@ -61,7 +62,7 @@ class FitRows:
     def fitted_label(self) -> str:
         """Name of the axis of the fitted values."""
         transform = self.fit.design.transform
-        y = self.fit.design.response
+        y = written(self.fit.design.response)
         return f"fitted {y}" if transform is None else f"fitted {transform.name} of {y}"
 
     @cached_property

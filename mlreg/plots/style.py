@@ -11,7 +11,7 @@ from mlreg.errors import InvalidType, MissingDependency
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["GREY", "axes_for", "label_ends", "require_matplotlib", "styles", "thin"]
+__all__ = ["GREY", "axes_for", "label_ends", "require_matplotlib", "styles", "thin", "written"]
 
 F64 = NDArray[np.float64]
 
@@ -49,6 +49,12 @@ def axes_for(ax: Any, size: tuple[float, float] = (6.0, 3.9)) -> "Axes":
     if not isinstance(ax, Axes):
         raise InvalidType(f"ax must be a matplotlib Axes, not {type(ax).__name__}")
     return ax
+
+
+def written(name: str, room: int = 40) -> str:
+    """A name of a column as a label: no mathematics, one line, and cut where it is very long."""
+    name = " ".join(str(name).split()).replace("$", r"\$")
+    return name if len(name) <= room else f"{name[: room - 12]} … {name[-9:]}"
 
 
 def styles(count: int) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ Its decorator says which of three kinds it is:
 - *stochastic*: a stated probability of a false alarm.
 
 `LAWS` lists them all. Those of noises are written in `mlreg.verify.noise_laws`, and are
-here by name like the others.
+here by name like the others; those that anybody's regressor, likelihood, optimizer or intervals
+are held to are beside the functions that do so, as in `mlreg.verify.regressors`.
 """
 
 import math
@@ -29,10 +30,10 @@ from mlreg.likelihood.blocks import Block, Source
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.linalg.bounds import coefficient_bound
 from mlreg.optimizers.solution import Solution
+from mlreg.verify import intervals, likelihoods, optimizers, regressors  # noqa: F401, for LAWS
 from mlreg.verify.exact import Rational
 from mlreg.verify.noise_laws import (
     cdf_is_integral,
-    check_noise,
     fisher_is_mean_product,
     gradient_and_hessian_are_derivatives,
     information_is_mean_product,
@@ -49,7 +50,6 @@ __all__ = [
     "Law",
     "LawViolation",
     "cdf_is_integral",
-    "check_noise",
     "fisher_is_mean_product",
     "gradient_and_hessian_are_derivatives",
     "information_is_mean_product",

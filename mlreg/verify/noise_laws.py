@@ -25,7 +25,6 @@ from mlreg.verify.registry import U, law, ratio_of
 
 __all__ = [
     "cdf_is_integral",
-    "check_noise",
     "fisher_is_mean_product",
     "gradient_and_hessian_are_derivatives",
     "information_is_mean_product",
@@ -380,40 +379,3 @@ def information_is_mean_product(likelihood: LinearLikelihood, theta: F64) -> Any
         *ratio_of(mean, allowed),
         *(ratio_of(hessians - shown, allowed).ravel() if noise.smooth else ()),
     ]
-
-
-def check_noise(noise: Noise) -> dict[str, float]:
-    """Hold a noise to all its laws.
-
-    Parameters
-    ----------
-    noise : Noise
-        Anyone's; its ``mgf`` is judged where it has one.
-
-    Returns
-    -------
-    dict of str to float
-        For each law the largest deviation over the allowed one.
-
-    Raises
-    ------
-    LawViolation
-        Where a law does not hold: the law, how far it is off, and where.
-
-    Examples
-    --------
-    >>> from mlreg import Logistic
-    >>> max(check_noise(Logistic()).values()) <= 1
-    True
-    """
-    laws = [
-        psi_and_dpsi_are_derivatives,
-        cdf_is_integral,
-        quantile_inverts_cdf,
-        symmetric_noise_is_even,
-        log_concave_noise_is_convex,
-        fisher_is_mean_product,
-    ]
-    if hasattr(noise, "mgf"):
-        laws.append(mgf_is_mean_exponential)
-    return {law.__name__: law(noise) for law in laws}

@@ -26,13 +26,17 @@ class LawViolation(AssertionError):
 
 @dataclass(frozen=True)
 class Law:
-    """A law by name: its statement, its kind, the equations that it tests, and its check."""
+    """A law by name: its statement, its kind, the equations that it tests, and its check.
+
+    ``check`` returns the largest of the ratios that ``ratios`` computes, or raises.
+    """
 
     name: str
     statement: str
     kind: Kind
     equations: tuple[str, ...]
     check: Callable[..., float]
+    ratios: Callable[..., Any]
 
 
 LAWS: dict[str, Law] = {}
@@ -56,7 +60,9 @@ def law(kind: Kind, *equations: str) -> Callable[[Callable[P, Any]], Callable[P,
                 )
             return worst
 
-        LAWS[function.__name__] = Law(function.__name__, statement, kind, equations, check)
+        LAWS[function.__name__] = Law(
+            function.__name__, statement, kind, equations, check, function
+        )
         return check
 
     return register

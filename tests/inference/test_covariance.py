@@ -99,6 +99,74 @@ def test_they_are_made_of_derivatives_taken_otherwise(noise, q):
     )
 
 
+def outer(gradients, labels):
+    """Sum over clusters of the outer product of their sums, with the factor G/(G − 1)."""
+    found = np.unique(labels)
+    sums = np.array([gradients[labels == g].sum(axis=0) for g in found])
+    return sums.T @ sums * len(found) / (len(found) - 1)
+
+
+@pytest.mark.parametrize("q", [0, 2])
+@pytest.mark.parametrize("noise", SMOOTH, ids=repr)
+def test_clusters_and_lags_are_sums_of_gradients(noise, q):
+    """Eq. (12.7), of every pair of rows that may be correlated, one by one."""
+    X, y, Z = problem(1, q=q)
+    likelihood, theta = solved(X, y, noise, Z)
+    gradients, H = derivatives(X, y, noise, theta, Z)
+    inverse, bound = np.linalg.inv(H), 1e-7  # as above
+    rng = np.random.default_rng(5)
+    one, two = rng.integers(0, 60, 80), rng.integers(0, 50, 80)
+    both = outer(gradients, one) + outer(gradients, two) - outer(gradients, one * 100 + two)
+    ours = covariance(likelihood, theta, "cluster", (one, two))
+    same(ours, inverse @ both @ inverse, bound)
+    ours = covariance(likelihood, theta, "cluster", one)
+    same(ours, inverse @ outer(gradients, one) @ inverse, bound)
+    for lags in (0, 3, 20):
+        apart = np.abs(np.subtract.outer(np.arange(80), np.arange(80)))
+        weights = np.maximum(0, 1 - apart / (lags + 1))
+        B = gradients.T @ weights @ gradients
+        same(covariance(likelihood, theta, "HAC", lags=lags), inverse @ B @ inverse, bound)
+
+
+@pytest.mark.parametrize("noise", SMOOTH[1:], ids=repr)
+def test_a_fit_of_other_noise_uses_it(noise):
+    X, y, _ = problem(1)
+    fit, labels = ml.fit(X[:, 1:], y, noise=noise), np.arange(80) % 20
+    likelihood, theta = solved(X, y, noise)
+    for kind, groups, df in (("HC0", None, np.inf), ("HAC", None, np.inf), ("cluster", labels, 19)):
+        V = covariance(likelihood, theta, kind, groups)
+        other = fit.with_covariance(kind, groups=groups)
+        same(other.covariance(), V[:3, :3], 1e-7)  # both at an optimum, within its tolerance
+        assert other.df_quantiles == df
+        assert other.std_errors == pytest.approx(np.sqrt(np.diagonal(V))[:3], rel=1e-7)
+        assert other.scale_std_errors == pytest.approx(np.sqrt(V[3:, 3:])[0], rel=1e-7)
+        assert other.test("x1 = 0").p_value == pytest.approx(other.p_values[1], rel=1e-9)
+        said = "t quantiles, 19" if groups is not None else "normal quantiles"
+        assert said in other.summary()
+    for kind in ("HC2", "HC3"):
+        with pytest.raises(ml.InvalidInput, match="a thing of least squares: use 'HC0' or 'HC1'"):
+            fit.with_covariance(kind)
+    k = np.arange(80) % 3
+    one = ml.fit(X[:, 1:], y, noise=noise, frequency_weights=k)
+    many = ml.fit(np.repeat(X[:, 1:], k, axis=0), np.repeat(y, k), noise=noise)
+    ours = one.covariance("cluster", groups=labels)
+    same(ours, many.covariance("cluster", groups=np.repeat(labels, k)), 1e-7)
+    with pytest.raises(ml.InvalidInput, match="no order in time"):
+        one.covariance("HAC")
+
+
+def test_what_a_fit_does_not_have_is_refused_in_words():
+    X, y, _ = problem(1)
+    laplace, labels = ml.fit(X[:, 1:], y, noise=ml.Laplace()), np.arange(80) % 20
+    for kind in ("HC0", "HC1", "cluster", "HAC"):
+        with pytest.raises(ml.InvalidInput, match=r"has kinks.*means nothing"):
+            laplace.covariance(kind, groups=labels if kind == "cluster" else None)
+    for noise in (ml.Gaussian(), ml.Logistic()):
+        map_ = ml.fit(X[:, 1:], y, noise=noise, prior=NormalPrior(1.0))
+        with pytest.raises(ml.InvalidInput, match="is for maximum likelihood"):
+            map_.with_covariance("cluster", groups=labels)
+
+
 @pytest.mark.parametrize("skewed", [False, True])
 def test_gaussian_sandwich_is_that_of_statsmodels(skewed):
     """Its β block exactly: at the MLE β and γ share no curvature, whatever their gradients."""

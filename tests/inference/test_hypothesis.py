@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import mlreg as ml
-from mlreg.inference.hypothesis import hypotheses
+from mlreg.inference.equations import hypotheses
 from mlreg.verify import laws
 
 NAMES = ("Intercept", "x1", "x2", "C(g)[T.b]", "x1:x2", "log(x)", "a-b")
@@ -196,6 +196,9 @@ def test_a_prior_and_a_perfect_fit_have_no_tests():
     X, y = data()
     with pytest.raises(ml.InvalidInput, match="posterior is not about a hypothesis"):
         ml.fit(X, y, prior=ml.NormalPrior(1.0)).test("x1 = 0")
+    of_posterior = ml.fit(X, y, prior=ml.NormalPrior(1.0)).contrasts("x1 - x2")
+    assert np.isfinite(of_posterior.lower).all()
+    assert np.isnan(of_posterior.p_value).all()
     perfect = ml.fit(X, X.sum(axis=1))
     for call in (perfect.test, perfect.contrasts, perfect.confidence_region):
         with pytest.raises(ml.InvalidInput, match="no standard errors"):
@@ -278,6 +281,16 @@ def test_scheffe_covers_the_worst_of_all_contrasts():
     assert "(all together)" in str(found)
 
 
+@pytest.mark.parametrize("unit", [1e-120, 1e20])
+def test_simultaneous_limits_count_contrasts_whatever_their_units(pair, unit):
+    found = pair[0].contrasts([[0, unit, 0, 0], [0, 0, 1, 0]], simultaneous=True)
+    half = (found.upper - found.lower) / 2 / found.std_error
+    assert half == pytest.approx(np.sqrt(2 * stats.f(2, 36).ppf(0.95)), rel=1e-12)
+    alike = pair[0].contrasts([[0, unit, 0, 0], [0, 2, 0, 0]], simultaneous=True)
+    half = (alike.upper - alike.lower) / 2 / alike.std_error
+    assert half == pytest.approx(stats.t(36).ppf(0.975), rel=1e-12)  # one, said twice
+
+
 @pytest.mark.parametrize("kind", [None, "HC1"])
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_a_region_is_what_the_test_does_not_reject(pair, kind, level):
@@ -299,7 +312,7 @@ def test_a_region_is_what_the_test_does_not_reject(pair, kind, level):
 
 def test_regions_ask_for_coefficients(pair):
     fit, _ = pair
-    for names in (["x1", "x9"], ["x1", "x1"], []):
+    for names in (["x1", "x9"], ["x1", "x1"], [], 3, None):
         with pytest.raises(ml.InvalidInput, match="name different coefficients"):
             fit.confidence_region(names)
     with pytest.raises(ml.InvalidInput, match="2 numbers"):
@@ -361,6 +374,17 @@ def test_margins_of_fits_with_dependent_columns_leave_them_out_as_predictions_do
         fit.margins(both, {"x2": 0})
 
 
+def test_margins_set_only_what_the_model_has():
+    """Another column would change nothing, and so look as if it had no effect."""
+    table = frame().assign(z=1.0)
+    for fit in (ml.fit("y ~ x", table), ml.fit(table[["x"]], table["y"])):
+        for name in ("z", "y", "Intercept", 1):
+            with pytest.raises(ml.InvalidInput, match="the model has no column"):
+                fit.margins(table, {name: [0, 1]})
+        found = fit.margins(table[["z"]], {"x": [0.0]})  # a column that is set need not be there
+        assert found.estimate[0] == pytest.approx(fit.params[0], rel=1e-14)
+
+
 def test_margins_refuse():
     table = frame()
     fit = ml.fit("y ~ x + C(g)", table)
@@ -368,6 +392,7 @@ def test_margins_refuse():
         ({}, "names columns and their values"),
         ({"z": 1}, "no column 'z'"),
         ({"x": []}, "a value, or a list of values"),
+        ({"x": [[1], [1, 2]]}, "a value, or a list of values"),
         ({"g": "q"}, "q"),
         ({"x": np.nan}, "missing|NaN|nan"),
     ):

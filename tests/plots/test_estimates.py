@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
@@ -295,3 +297,28 @@ def test_each_takes_and_returns_axes(fit, data):
         drawn(ax)
         with pytest.raises(ml.InvalidType, match="ax must be"):
             one("here")
+
+
+def test_names_of_columns_are_no_mathematics_and_fit_in_the_figure():
+    X, y = np.random.default_rng(0).standard_normal((2, 40))
+    names = ["price in $ and in $_{x}\n", "a" * 300]
+    fit = ml.fit(np.column_stack([X, X**2]), y, names=names)
+    for ax in (
+        plots.coefficients(fit),
+        plots.partial_regression(fit, names[0]),
+        plots.prediction_band(fit, names[1], np.column_stack([X, X**2])),
+        plots.profile(fit, names[0]),
+    ):
+        ax.figure.savefig(io.BytesIO())
+    told = [label.get_text() for label in plots.coefficients(fit).get_yticklabels()]
+    assert told == [r"price in \$ and in \$_{x}", f"{'a' * 28} … {'a' * 9}"]
+
+
+def test_axes_are_of_the_transformed_response():
+    table = {"x": np.arange(20.0), "y": np.exp(np.sin(np.arange(20.0)))}
+    fit = ml.fit("log(y) ~ x", table)
+    assert plots.coefficients(fit).get_xlabel() == "coefficient, log(y) per unit of the column"
+    assert plots.partial_regression(fit, "x").get_ylabel() == "log(y), less what they say of it"
+    plain = ml.fit("y ~ x", table)
+    assert plots.coefficients(plain).get_xlabel() == "coefficient, y per unit of the column"
+    assert plots.coefficients(fit, plain).get_xlabel() == "coefficient"
