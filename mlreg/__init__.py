@@ -7,6 +7,7 @@
 'converged'
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,9 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'mlreg' has no attribute {name!r}")
+        close = get_close_matches(name, _HOMES, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else "; fit(X, y) fits a linear model"
+        raise AttributeError(f"module 'mlreg' has no attribute {name!r}{meant}")
     home = _HOMES[name]
     # a name whose home ends in a dot is a module there
     value = import_module(home + name) if home[-1] == "." else getattr(import_module(home), name)

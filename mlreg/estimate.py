@@ -21,6 +21,7 @@ from mlreg.inference.collinearity import Collinearity, collinearity
 from mlreg.inference.combination import combined, joint_root, standard_errors
 from mlreg.inference.covariance import Kind, robust_covariance
 from mlreg.inference.diagnose import Diagnosis, diagnose
+from mlreg.inference.elsewhere import ELSEWHERE
 from mlreg.inference.hypothesis import (
     Contrasts,
     Region,
@@ -837,6 +838,13 @@ class Fit:
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         yield from rich_parts(summarize(self, 0.95))
+
+    if not TYPE_CHECKING:  # which would believe that every attribute exists
+
+        def __getattr__(self, name: str) -> Any:
+            here = ELSEWHERE.get(name)
+            hint = f": here it is {here}" if here else ""
+            raise AttributeError(f"'Fit' has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:
         noise = "" if self.exact else f"{self._kind}; "

@@ -137,6 +137,11 @@ def _figures(fit: Fit) -> Iterator[str]:
     found = list(_drawings(fit))
     if not found:
         yield "<p>There is nothing to draw of this fit.</p>"
+    if found and fit.n_missing and not hasattr(fit.source, "row_numbers"):
+        yield (
+            "<p>Rows are numbered from 0 among those in use: the ones left out for missing values "
+            "do not count.</p>"
+        )
     for caption, draw in found:
         text = html.escape(caption)
         try:

@@ -134,7 +134,6 @@ def test_json_has_no_nan(capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "required"),
         (["fit"], "required: DATA"),
         (["fit", "nothing", "y ~ x"], "neither a file nor a shipped data set"),
         (["fit", "nothing.csv", "y ~ x"], "nothing.csv"),
@@ -159,6 +158,10 @@ def test_json_has_no_nan(capsys):
         (["certify", "norris", "--params=a,b"], "neither a file nor numbers"),
         (["certify", "norris"], "--params"),
         (["frobnicate"], "invalid choice"),
+        (["fit", "longley", "--covariance", "cluster"], "--groups COLUMN belong together"),
+        (["fit", "longley", "--groups", "x1"], "--groups COLUMN belong together"),
+        (["fit", "longley", "--lags", "2"], "--lags belongs to --covariance HAC"),
+        (["fit", "longley", "--covariance", "HC3", "--noise", "logistic"], "least squares"),
         (["fit", "longley", "--report", "no/such/folder/p.html"], "no/such/folder"),
         (["predict", "no.json", "longley"], "there is no file 'no.json'"),
         (["predict", "no.json"], "required: DATA"),
@@ -419,3 +422,41 @@ def test_predict_is_interrupted_without_a_trace_and_pipes_may_close(tmp_path):
     piped.stdout.close()
     assert (piped.wait(timeout=60), piped.stderr.read()) == (141, "")
     piped.stderr.close()
+
+
+def test_without_a_command_there_is_help(capsys):
+    status, out, err = run(capsys)
+    assert (status, out) == (2, "")
+    assert "COMMAND --help" in err
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "logistic"])
+def test_robust_standard_errors(capsys, tmp_path, noise):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "d.csv"
+    lines = [
+        f"{a:.3f},{b:.3f},g{i % 7},{i % 5}" for i, (a, b) in enumerate(rng.normal(size=(60, 2)))
+    ]
+    path.write_text("\n".join(["y,x,g,h", *lines[:30], ",1,g1,2", *lines[30:]]))
+    made = ml.Gaussian() if noise == "gaussian" else ml.Logistic()
+    fit = ml.fit("y ~ x", ml.read(path), missing="drop", noise=made)
+    wanted = [
+        (["HC1"], fit.with_covariance("HC1")),
+        (["cluster", "--groups", "g"], fit.with_covariance("cluster", groups="g")),
+        (
+            ["cluster", "--groups", "g", "--groups", "h"],
+            fit.with_covariance("cluster", groups=("g", "h")),
+        ),
+        (["HAC", "--lags", "3"], fit.with_covariance("HAC", lags=3)),
+    ]
+    start = ["fit", path, "y ~ x", "--missing", "drop", "--noise", noise, "--json", "--covariance"]
+    for args, expected in wanted:
+        status, out, _ = run(capsys, *start, *args)
+        found = json.loads(out)
+        assert status == 0
+        assert list(found["std_errors"].values()) == expected.std_errors.tolist()
+        assert found["covariance"] == expected.robust.label
+    status, out, _ = run(capsys, *start, "expected")
+    assert json.loads(out)["covariance"] == "expected"
+    status, _, err = run(capsys, *start, "cluster", "--groups", "q")
+    assert (status, "there is no column 'q'" in err) == (2, True)

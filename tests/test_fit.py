@@ -1,6 +1,7 @@
 import copy
 import json
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlreg as ml
+from mlreg.inference.elsewhere import ELSEWHERE
 from mlreg.likelihood import gaussian
 from mlreg.likelihood.blocks import ArraySource, Block
 from mlreg.verify import laws
@@ -687,3 +689,25 @@ def test_a_source_may_use_its_arrays_again(n, size):
 def test_a_level_that_is_none_is_refused_by_the_summary_too():
     with pytest.raises(ml.InvalidInput, match="level must be between 0 and 1"):
         ml.fit([1.0, 2.0, 4.0], [1.0, 3.0, 2.0]).summary("a")
+
+
+def test_names_of_other_packages_lead_to_ours():
+    data = ml.datasets.norris()
+    fit = ml.fit(data.X, data.y)
+    for theirs, ours in ELSEWHERE.items():
+        with pytest.raises(AttributeError, match=f"no attribute {theirs!r}: here it is"):
+            getattr(fit, theirs)
+        name = re.match(r"\w+", ours.removeprefix("mlreg."))[0]
+        assert hasattr(ml if ours.startswith("mlreg.") else fit, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'parms'$"):
+        _ = fit.parms
+    assert pickle.loads(pickle.dumps(fit)).names == fit.names
+    with pytest.raises(AttributeError, match="'SDG'; did you mean 'SGD'"):
+        _ = ml.SDG
+    with pytest.raises(AttributeError, match=r"fit\(X, y\) fits"):
+        _ = ml.OrdinaryLeastSquares
+
+
+def test_one_coefficient_is_said_in_the_singular():
+    text = ml.fit(np.empty((5, 0)), np.arange(5.0)).summary()
+    assert "5 observations, 1 coefficient, 4 residual" in text

@@ -248,3 +248,11 @@ def test_the_content_of_a_summary_is_data():
     assert {name: float(cells[0]) for name, cells in rows.items()} == {
         name: float(f"{value:.10g}") for name, value in zip(fit.names, fit.params, strict=True)
     }
+
+
+def test_a_page_says_where_rows_are_counted_without_those_left_out(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("y,x\n" + "".join(f"{(7 * i) % 11},{i if i else ''}\n" for i in range(30)))
+    out_of_core = ml.fit("y ~ x", ml.read(path), missing="drop")
+    assert "numbered from 0 among those in use" in page(out_of_core)
+    assert "numbered from 0 among" not in page(ml.fit("y ~ x", path, missing="drop"))

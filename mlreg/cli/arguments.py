@@ -100,6 +100,7 @@ def _fit(doors: Any, data: _Parser) -> None:
             "mlreg fit longley",
             'mlreg fit "years/*.parquet" "price ~ area + C(town)" --save model.json',
             'mlreg fit houses.csv "log(price) ~ area" --noise student-t --report page.html',
+            'mlreg fit houses.csv "price ~ area" --covariance cluster --groups street',
         ),
     )
     fit.set_defaults(run=commands.fit)
@@ -110,6 +111,19 @@ def _fit(doors: Any, data: _Parser) -> None:
         help="columns that depend on earlier ones (default: raise)",
     )
     fit.add_argument("--level", type=float, default=0.95, help="of the intervals (default: 0.95)")
+    fit.add_argument(
+        "--covariance",
+        choices=["expected", "observed", "opg", "HC0", "HC1", "HC2", "HC3", "cluster", "HAC"],
+        default="expected",
+        help="of the standard errors: of the model, or robust (default: expected)",
+    )
+    fit.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        action="append",
+        help="the clusters of --covariance cluster; given twice, of both kinds",
+    )
+    fit.add_argument("--lags", type=int, help="of --covariance HAC (default: by the rows)")
     fit.add_argument(
         "--format", choices=["text", "html", "markdown"], default="text", help="default: text"
     )

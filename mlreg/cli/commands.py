@@ -9,7 +9,7 @@ from typing import Any
 
 import mlreg as ml
 from mlreg.cli.fields import certificate_fields, comparison_fields, fit_fields, to_json
-from mlreg.cli.model import data_of, optimizer_of, params_of, table_of, with_rows
+from mlreg.cli.model import data_of, errors_of, optimizer_of, params_of, table_of, with_rows
 from mlreg.cli.predicting import header, predictions
 from mlreg.cli.waiting import waiting
 from mlreg.errors import InvalidInput
@@ -21,12 +21,13 @@ __all__ = ["certify", "compare", "demo", "evaluate", "fit", "predict", "report",
 def fit(arguments: argparse.Namespace) -> int:
     """``mlreg fit``."""
     formula, data, options = data_of(arguments)
-    optimizer = optimizer_of(arguments)
+    optimizer, errors = optimizer_of(arguments), errors_of(arguments)
     for path in filter(None, (arguments.save, arguments.report)):
         check_target(path)  # before the work
     options |= {"optimizer": optimizer, "rank_deficient": arguments.rank_deficient}
     with waiting("fitting") if type(data).__name__ != "LazyTable" else nullcontext():  # it has bars
         result = with_rows(arguments, data, lambda rows: ml.fit(formula, rows, **options))
+        result = result.with_covariance(**errors)
     text = result.summary(arguments.level, format=arguments.format)
     if arguments.json:
         text = to_json(fit_fields(result, arguments.level))

@@ -28,6 +28,7 @@ def fit_fields(fit: Any, level: float) -> dict[str, Any]:
         "rank": fit.rank,
         "df_resid": fit.df_resid,
         "params": dict(zip(fit.names, fit.params.tolist(), strict=True)),
+        "covariance": "expected" if fit.robust is None else fit.robust.label,
         "std_errors": dict(zip(fit.names, fit.std_errors.tolist(), strict=True)),
         "conf_int": dict(zip(fit.names, fit.conf_int(level).tolist(), strict=True)),
         "level": level,

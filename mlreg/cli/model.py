@@ -13,7 +13,15 @@ from mlreg.data.levels import WholeColumns
 from mlreg.data.table import Table, as_table
 from mlreg.errors import InvalidInput
 
-__all__ = ["data_of", "is_shipped", "optimizer_of", "params_of", "table_of", "with_rows"]
+__all__ = [
+    "data_of",
+    "errors_of",
+    "is_shipped",
+    "optimizer_of",
+    "params_of",
+    "table_of",
+    "with_rows",
+]
 
 
 def optimizer_of(arguments: argparse.Namespace) -> Any:
@@ -101,7 +109,10 @@ def data_of(arguments: argparse.Namespace) -> tuple[str, Any, dict[str, Any]]:
         None,
     )
     one_pass = least_squares and getattr(arguments, "optimizer", None) in (None, "exact")
-    if data is name and (one_pass or not Path(name).is_file()):
+    by_column = (
+        getattr(arguments, "covariance", None) == "cluster"
+    )  # which only a table read lazily keeps
+    if data is name and (one_pass or by_column or not Path(name).is_file()):
         data = ml.read(name)
     return formula, data, options | _model(arguments)
 
@@ -112,6 +123,16 @@ def with_rows(arguments: argparse.Namespace, data: Any, job: Callable[[Any], Any
         return job(data)
     except WholeColumns:
         return job(arguments.data)
+
+
+def errors_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Which standard errors, as keywords of `Fit.with_covariance`."""
+    kind, groups, lags = arguments.covariance, arguments.groups, arguments.lags
+    if (groups is not None) != (kind == "cluster"):
+        raise InvalidInput("--covariance cluster and --groups COLUMN belong together")
+    if lags is not None and kind != "HAC":
+        raise InvalidInput("--lags belongs to --covariance HAC")
+    return {"kind": kind, "groups": None if groups is None else tuple(groups), "lags": lags}
 
 
 def params_of(text: str) -> Any:

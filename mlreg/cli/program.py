@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            if not (sys.argv[1:] if argv is None else argv):
+                print(parser().format_help(), end="", file=sys.stderr)
+                return 2
             arguments = parser().parse_args(argv)
             status: int = arguments.run(arguments)
             sys.stdout.flush()

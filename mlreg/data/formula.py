@@ -332,8 +332,8 @@ def _refuse_numerals(column: Column, levels: Levels, rows: NDArray[np.intp], nam
             else f"reads as numbers but for {column[stray]!r}, first at row {stray}"
         )
         raise InvalidType(
-            f"column {name!r} is text that {found}: make it numbers, or write C({name}) "
-            "if these are categories"
+            f"column {name!r} is text that {found}: make it numbers (missing cells of a file are "
+            f"empty or NA), or write C({name}) if these are categories"
         )
 
 

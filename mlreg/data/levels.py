@@ -132,8 +132,8 @@ def refuse_numerals(name: str, levels: Sequence[Any]) -> None:
         word = next((level for level in levels if level not in numerals), None)
         but = f" but for {word!r}" if word is not None else f", such as {numerals[0]!r}"
         raise InvalidType(
-            f"column {name!r} is text that reads as numbers{but}: make it numbers, or write "
-            f"C({name}) if these are categories"
+            f"column {name!r} is text that reads as numbers{but}: make it numbers (missing cells "
+            f"of a file are empty or NA), or write C({name}) if these are categories"
         )
 
 

@@ -77,7 +77,11 @@ def parse(
     try:
         whole = Formula(formula, _context={"__formulaic_variables_available__": list(available)})
     except Exception as error:
-        raise InvalidInput(f"formula {formula!r}: {first_line(error)}") from error
+        raise InvalidInput(
+            f"formula {formula!r}: {first_line(error).rstrip('.')}; a formula is response ~ terms, "
+            "joined by +, and a name that is no word stands in backticks: y ~ x1 + `first sale`"
+        ) from error
+    _refuse_lost_powers(formula)
     left, right = getattr(whole, "lhs", ()), getattr(whole, "rhs", None)
     if isinstance(whole, SimpleFormula) or len(left) == 0:
         raise InvalidInput(
@@ -105,6 +109,25 @@ def parse(
     name, column = found
     bare = SimpleFormula([Term([Factor(column, eval_method="lookup")])])
     return Parsed(bare, right, TRANSFORMS[name])
+
+
+def _refuse_lost_powers(formula: str) -> None:
+    """Raise where a power is of a single term: formulas then read it as the term itself."""
+    from formulaic.parser import DefaultFormulaParser
+
+    todo = [DefaultFormulaParser().get_ast(formula)] if re.search(r"\*\*|\^", formula) else []
+    while todo:
+        node = todo.pop()
+        parts = getattr(node, "args", ())
+        if parts and node.operator.symbol in ("**", "^") and not hasattr(parts[0], "args"):
+            base, power = parts
+            quoted = base if str(base).isidentifier() or "(" in str(base) else f"`{base}`"
+            raise InvalidInput(
+                f"formula {formula!r}: in formulas {base}{node.operator.symbol}{power} means the "
+                f"interactions of {base} with itself, which is {base}; write I({quoted}**{power}) "
+                "for the power"
+            )
+        todo += parts
 
 
 def require_formulaic() -> None:

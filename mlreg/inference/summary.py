@@ -28,7 +28,9 @@ def summarize(fit: "Fit", level: float) -> Summary:
     )
     if fit.design.transform is not None:
         title += f"; the likelihood is that of {fit.design.response}, by the Jacobian"
-    counts = f"{fit.n_rows} observations{weighted}, {fit.rank} coefficients"
+    counts = (
+        f"{fit.n_rows} observations{weighted}, {fit.rank} coefficient{'' if fit.rank == 1 else 's'}"
+    )
     head: list[Line] = [f"{counts}, {fit.df_resid} residual degrees of freedom"]
     if not fit.exact:
         estimated = ", df estimated" if fit.n_shape else ""

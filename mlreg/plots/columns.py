@@ -14,6 +14,7 @@ from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.inference.influence import influence_blocks
 from mlreg.inference.intervals import t_quantile
+from mlreg.likelihood.transform import label
 from mlreg.plots.estimates import interval_of
 from mlreg.plots.fit_rows import require_fit
 from mlreg.plots.points import draw_points, label_rows, legend_strip, say, settle
@@ -98,7 +99,8 @@ def partial_regression(
     legend_strip(ax)
     root = "root of weight × " if weighted else ""
     ax.set(xlabel=f"{root}{written(which)}, less what the others say of it")
-    ax.set(ylabel=f"{root}{written(fit.design.response)}, less what they say of it")
+    response = label(fit.design.transform, fit.design.response)
+    ax.set(ylabel=f"{root}{written(response)}, less what they say of it")
     say(ax, told)
     pull = np.abs(x * e)  # what a row adds to the slope's normal equation
     far = np.argsort(-pull, kind="stable")[: 3 if pull.max(initial=0.0) > 0 else 0]

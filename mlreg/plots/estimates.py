@@ -12,6 +12,7 @@ from scipy.special import erf
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.inference.profile import _position, chi2_quantile
+from mlreg.likelihood.transform import label
 from mlreg.plots.fit_rows import require_fit
 from mlreg.plots.points import legend_strip, say
 from mlreg.plots.style import COLOURS, GREY, axes_for, styles, written
@@ -92,7 +93,7 @@ def coefficients(
     ax.set_yticks(range(len(chosen)), [written(name) for name in chosen])
     ax.set_ylim(len(chosen) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
-    responses = {fit.design.response for fit in fits}
+    responses = {label(fit.design.transform, fit.design.response) for fit in fits}
     of = f", {written(responses.pop())} per unit of the column" if len(responses) == 1 else ""
     ax.set_xlabel(f"coefficient{of}")
     notes = [

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import mlreg as ml
 from mlreg.data.design import design_from_dict
 from mlreg.data.sources import build_source_from_formula as build
 from mlreg.data.state import decode, encode
@@ -257,7 +259,7 @@ def test_a_name_in_backticks_twice_does_not_lose_its_state_unseen():
         ("g ~ x", "the response 'g' .* is text or categorical"),
         ("C(k) ~ x", "the response .* is text or categorical"),
         ("y ~ x | z", "has several parts"),
-        ("y ~ x +", r"formula 'y ~ x \+': Operator .*misplaced\.$"),
+        ("y ~ x +", r"formula 'y ~ x \+': Operator .*misplaced; a formula"),
         ("y ~ (x", "Could not find matching"),
         ("y ~ I(x", "Formula ended before"),
         ("y ~ a b", "Missing operator"),
@@ -381,3 +383,31 @@ def test_state_as_json():
         encode({"a": {1, 2}}, "formula 'f'")
     with pytest.raises(InvalidInput, match="damaged near"):
         decode({"what": 1})
+
+
+@pytest.mark.parametrize(
+    ("formula", "remedy"),
+    [
+        ("y ~ x + x**2", "I(x**2)"),
+        ("y ~ x^3", "I(x**3)"),
+        ("y ~ `two words`**2", "I(`two words`**2)"),
+        ("y ~ log(x)**2", "I(log(x)**2)"),
+    ],
+)
+def test_a_power_that_would_be_lost_is_refused(formula, remedy):
+    table = {"y": [1.0, 2, 4], "x": [1.0, 2, 3], "two words": [1.0, 5, 2]}
+    with pytest.raises(InvalidInput, match=re.escape(f"write {remedy} for the power")):
+        ml.fit(formula, table)
+
+
+def test_powers_of_sums_and_of_numbers_are_kept():
+    rng = np.random.default_rng(0)
+    table = dict(zip("yab", rng.normal(size=(3, 20)), strict=True))
+    assert ml.fit("y ~ (a + b)**2", table).names == ("Intercept", "a", "b", "a:b")
+    assert ml.fit("y ~ I(a**2)", table).names == ("Intercept", "I(a ** 2)")
+
+
+@pytest.mark.parametrize("formula", ["y = x", "y ~ first sale", "y x"])
+def test_what_is_no_formula_is_told_how_one_is_written(formula):
+    with pytest.raises(InvalidInput, match=r"response ~ terms, joined by .*backticks"):
+        ml.fit(formula, {"y": [1.0, 2], "x": [1.0, 2]})

@@ -312,3 +312,13 @@ def test_names_of_columns_are_no_mathematics_and_fit_in_the_figure():
         ax.figure.savefig(io.BytesIO())
     told = [label.get_text() for label in plots.coefficients(fit).get_yticklabels()]
     assert told == [r"price in \$ and in \$_{x}", f"{'a' * 28} … {'a' * 9}"]
+
+
+def test_axes_are_of_the_transformed_response():
+    table = {"x": np.arange(20.0), "y": np.exp(np.sin(np.arange(20.0)))}
+    fit = ml.fit("log(y) ~ x", table)
+    assert plots.coefficients(fit).get_xlabel() == "coefficient, log(y) per unit of the column"
+    assert plots.partial_regression(fit, "x").get_ylabel() == "log(y), less what they say of it"
+    plain = ml.fit("y ~ x", table)
+    assert plots.coefficients(plain).get_xlabel() == "coefficient, y per unit of the column"
+    assert plots.coefficients(fit, plain).get_xlabel() == "coefficient"
