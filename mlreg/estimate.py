@@ -937,7 +937,7 @@ class Fit:
     @property
     def _kind(self) -> str:
         """Noise, scale and prior in words."""
-        parts = [repr(self.noise)]
+        parts = [str(self.noise)]
         if self.scale_names:
             parts.append(f"a scale that depends on {', '.join(self.scale_names)}")
         if self.prior is not None:
