@@ -17,6 +17,7 @@ from mlreg.data.design import Design
 from mlreg.errors import DataNeeded, InvalidInput
 from mlreg.files import plain, write
 from mlreg.frames import data_frame
+from mlreg.inference.augment import augment
 from mlreg.inference.collinearity import Collinearity, collinearity
 from mlreg.inference.combination import combined, joint_root, standard_errors
 from mlreg.inference.covariance import Kind, robust_covariance
@@ -702,6 +703,34 @@ class Fit:
         """
         return influence(self)
 
+    def augment(self, data: Any = None) -> Any:
+        """The data with what the fit says of each row, in the kind of table that was given.
+
+        Parameters
+        ----------
+        data : dataframe, table, array or path, optional
+            The data of the fit, all rows in their order, perhaps with further columns; by default
+            the data itself, with the response. It is not changed.
+
+        Returns
+        -------
+        DataFrame of pandas or polars, pyarrow Table, or dict of arrays
+            With the index of the data; a dict for arrays and dicts, and a Table for paths and other
+            Arrow streams. Further columns, NaN in rows that were left out for a missing value or a
+            weight of zero: ``fitted`` and ``residual``, as `fitted_values` and `residuals`;
+            ``leverage``, Eq. (12.8); and of least squares ``studentised``, externally, Eq. (12.10),
+            and ``cooks_distance``, Eq. (12.11).
+
+        Raises
+        ------
+        InvalidInput
+            A column has one of these names already; data that is not that of the fit; rows out of
+            core.
+        DataNeeded
+            The fit is without its rows.
+        """
+        return augment(self, data)
+
     def influence_blocks(self) -> Iterator[Influence]:
         """The same block by block, for rows that do not fit in memory."""
         return influence_blocks(self)
@@ -916,7 +945,7 @@ class Fit:
     @property
     def _kind(self) -> str:
         """Noise, scale and prior in words."""
-        parts = [repr(self.noise)]
+        parts = [str(self.noise)]
         if self.scale_names:
             parts.append(f"a scale that depends on {', '.join(self.scale_names)}")
         if self.prior is not None:

@@ -232,7 +232,7 @@ class MaximumLikelihoodRegressor(RegressorMixin, BaseEstimator):
             return self.fit_.predict(X)
         if not isinstance(self.fit_.noise, Gaussian):
             raise InvalidInput(
-                f"return_std is for Gaussian noise, and this is {self.fit_.noise!r}, of which no "
+                f"return_std is for Gaussian noise, and this is {self.fit_.noise}, of which no "
                 "number of standard deviations is an interval: take predict_interval(X)"
             )
         return self.fit_.predict(X), prediction_error(self.fit_, X)

@@ -39,6 +39,8 @@ class SufficientStatistics:
     ----------
     design : Design or None
         Makes rows of the design from new data; None before the first update.
+    n_missing : int
+        Rows that were left out for missing values.
 
     Notes
     -----
@@ -61,6 +63,7 @@ class SufficientStatistics:
 
     def __init__(self) -> None:
         self.design: Design | None = None
+        self.n_missing = 0
         # Entry i sums up 2**i updates or none, the oldest last: like the digits of a counter, so
         # that n updates round no more than log2(n) times.
         self._parts: list[Summary | None] = []
@@ -119,6 +122,7 @@ class SufficientStatistics:
             parts[i], carry, i = None, before + carry, i + 1
         parts[i : i + 1] = [carry]
         self.design, self._parts = self.design or design, parts
+        self.n_missing += getattr(source, "left_out", 0)
         return self
 
     def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
@@ -127,6 +131,7 @@ class SufficientStatistics:
         self._check_same(other)
         total = SufficientStatistics()
         total.design = self.design or other.design
+        total.n_missing = self.n_missing + other.n_missing
         there = [part for part in (self._summary, other._summary) if part is not None]
         total._parts = [reduce(operator.add, there)] if there else []
         return total
@@ -219,14 +224,15 @@ class SufficientStatistics:
         if not wanted:
             raise InvalidInput("no column is left to fit: name one, or keep the intercept")
         keep = [self.names.index(name) for name in wanted]
-        source = _NoRows(tuple(wanted), known.n_rows, self.response, self.transform)
+        source = _NoRows(tuple(wanted), known.n_rows, self)
         return LinearLikelihood.from_summary(source, known.select(keep))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a small JSON file, from which `load` restores the statistics exactly."""
         known = self._known
         head = {"format": FORMAT, "version": VERSION, "mlreg": __version__}
-        write(path, {**head, "design": self._design(), **plain(known)})
+        counted = {"n_missing": self.n_missing}
+        write(path, {**head, "design": self._design(), **counted, **plain(known)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SufficientStatistics":
@@ -242,6 +248,9 @@ class SufficientStatistics:
         try:
             self.design = design_from_dict(d["design"])
             self._parts = [_summary(d, len(self.names))]
+            self.n_missing = d.get("n_missing", 0)  # which older files do not know
+            if type(self.n_missing) is not int or self.n_missing < 0:
+                raise ValueError(f"n_missing is {self.n_missing!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"{os.fspath(path)!r} is damaged: {error!r}") from error
         return self
@@ -283,11 +292,10 @@ class _NoRows:
 
     rereadable = False
 
-    def __init__(
-        self, names: tuple[str, ...], n_rows: int, response: str, transform: Transform | None
-    ) -> None:
-        self.names, self.response, self.transform = names, response, transform
+    def __init__(self, names: tuple[str, ...], n_rows: int, of: SufficientStatistics) -> None:
+        self.names, self.response, self.transform = names, of.response, of.transform
         self.n_rows: int | None = n_rows
+        self.left_out = of.n_missing
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None

@@ -126,6 +126,27 @@ def test_saved_statistics_are_exact_and_small(tmp_path):
     assert (again + again).n_rows == 2 * total.n_rows
 
 
+def test_rows_left_out_are_counted(tmp_path):
+    gaps = X.copy()
+    gaps[[3, 5, 2000], 0] = np.nan
+    parts = [
+        ml.SufficientStatistics().update(gaps[rows], Y[rows], missing="drop")
+        for rows in (slice(0, 1000), slice(1000, 3000))
+    ]
+    total = parts[0] + parts[1]
+    total.save(tmp_path / "s.json")
+    again = ml.SufficientStatistics.load(tmp_path / "s.json")
+    assert [s.n_missing for s in (*parts, total, again)] == [2, 1, 3, 3]
+    assert total.update(gaps[:4], Y[:4], missing="drop").n_missing == 4
+    fit = ml.fit(again, columns=["x1"])
+    assert fit.n_missing == 3
+    assert "left out for missing values: 3 rows" in fit.summary()
+    older = json.loads((tmp_path / "s.json").read_text())
+    del older["n_missing"]  # files of before
+    (tmp_path / "s.json").write_text(json.dumps(older))
+    assert ml.SufficientStatistics.load(tmp_path / "s.json").n_missing == 0
+
+
 def test_a_formula_and_a_source():
     table = {"y": Y, "a": X[:, 0], "g": np.array(["u", "v", "w"] * 1000)}
     total = ml.SufficientStatistics().update("y ~ a + C(g)", table)
@@ -219,6 +240,8 @@ def test_a_damaged_file_is_said_to_be(tmp_path):
         {"n_rows": -5},
         {"constant": [17]},
         {"log_precision": "none"},
+        {"n_missing": -1},
+        {"n_missing": 1.5},
     ):
         path.write_text(json.dumps({**saved, **change}))
         with pytest.raises(ml.InvalidInput, match="damaged"):

@@ -5,6 +5,7 @@ pyarrow is imported only when something is read.
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,9 @@ def stream_table(data: Any) -> Any:
     """
     pa = require_pyarrow("reading an Arrow stream")
     try:
-        table = pa.table(data)
+        with warnings.catch_warnings():  # names become text here, whatever they were
+            warnings.filterwarnings("ignore", "The DataFrame has column names of mixed type")
+            table = pa.table(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidType(
             f"{type(data).__name__} cannot be read as a table through Arrow: {one_line(error)}"

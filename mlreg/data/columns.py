@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from mlreg.errors import InvalidInput, InvalidType, NumericalWarning
 
-__all__ = ["Categories", "Column", "Unusable", "as_number", "is_text", "missing_rows", "normalise"]
+__all__ = [
+    "Categories",
+    "Column",
+    "Unusable",
+    "as_number",
+    "is_text",
+    "missing_rows",
+    "normalise",
+    "pick",
+]
 
 EXACT = 2**53
 """Integers beyond this magnitude need not have a float64 of their own."""
@@ -60,6 +69,15 @@ class Unusable:
 
 
 Column: TypeAlias = NDArray[Any] | Categories | Unusable
+
+
+def pick(column: Column, rows: Any) -> Column:
+    """Some rows of a column."""
+    if isinstance(column, Unusable):
+        return Unusable(column.kind, len(rows))
+    if isinstance(column, Categories):
+        return Categories(column.codes[rows], column.levels)
+    return np.asarray(column[rows])
 
 
 def is_missing(value: object) -> bool:
@@ -143,7 +161,10 @@ def as_number(column: Column, what: str, names: Sequence[str] | None = None) -> 
             "write C(column) in a formula, or turn it into numbers"
         )
     if isinstance(column, Unusable):
-        raise InvalidType(f"{what} holds {column.kind}, not numbers: leave it out or convert it")
+        raise InvalidType(
+            f"{what} holds {column.kind}, not numbers: leave it out or convert it, "
+            "as to text by .astype(str)"
+        )
     kind = column.dtype.kind
     exact: NDArray[np.bool_] | None
     if kind in "SUT":

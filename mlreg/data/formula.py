@@ -308,8 +308,8 @@ def _refuse_many_levels(
 ) -> None:
     """Raise, before a wide matrix is built, for as many categories as there are rows."""
     if levels is None and re.search(rf"\bC\(\s*{re.escape(name)}\s*[,)]", formula):
-        assert isinstance(column, np.ndarray)
-        levels = tuple(np.unique(column[rows]).tolist())
+        values = column if isinstance(column, np.ndarray) else as_number(column, f"column {name!r}")
+        levels = tuple(np.unique(values[rows]).tolist())
     # Of fewer the rank report can speak: their matrix is quickly made.
     if levels is not None and len(levels) >= max(len(rows), 100):
         raise InvalidInput(

@@ -16,6 +16,7 @@ from mlreg.data.names import columns_of, parse, require_formulaic
 from mlreg.data.scale import ScaleFormula, given_scale
 from mlreg.data.table import Table, as_table, is_frame
 from mlreg.errors import InvalidInput, InvalidType
+from mlreg.frames import lasting
 from mlreg.likelihood.blocks import BLOCK_ROWS, ArraySource, check_weights
 from mlreg.likelihood.transform import Transform
 
@@ -74,6 +75,7 @@ def build_source(
         Masked, sparse, complex, text and other arrays that are refused by name.
     """
     _check_missing(missing)
+    made_of = X, y
     if isinstance(frequency_weights, str) or isinstance(precision_weights, str):
         X, frequency_weights, precision_weights = _take_weights(
             X, frequency_weights, precision_weights
@@ -127,6 +129,8 @@ def build_source(
         check=check,
     )
     source.index = index
+    if all(map(lasting, made_of)):
+        source.given = made_of
     transformed = source.transform
     return source, ArrayDesign(source.names, bool(intercept), response, scale_design, transformed)
 
@@ -238,6 +242,8 @@ def build_source_from_formula(
         n_given=table.n_rows,
     )
     source.index = index
+    if lasting(data):
+        source.given = (data, None)
     return source, design
 
 

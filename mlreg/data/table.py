@@ -15,7 +15,7 @@ from mlreg.data.arrow import (
     stream_column,
     stream_table,
 )
-from mlreg.data.columns import Categories, Column, Unusable, normalise
+from mlreg.data.columns import Categories, Column, Unusable, normalise, pick
 from mlreg.errors import InvalidInput, InvalidType, MlregError
 from mlreg.likelihood.blocks import to_numpy
 
@@ -41,6 +41,10 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<Table: {self.n_rows} rows of {', '.join(self.columns)}>"
+
+    def take(self, rows: Any) -> "Table":
+        """Some of the rows, by number."""
+        return Table({name: pick(c, rows) for name, c in self.columns.items()}, len(rows))
 
     def column(self, name: str) -> Column:
         """Return one column.
@@ -202,7 +206,11 @@ def read_column(values: Any, what: str) -> Column:
                 f"{what} is categorical, which {library} gives only through Arrow: "
                 "pip install 'mlreg[table]', or make it text"
             )
-        return Categories(np.asarray(codes, dtype=np.int64), tuple(np.asarray(levels).tolist()))
+        known = tuple(levels)
+        strange = [v for v in known if not isinstance(v, (str, int, float))]
+        if strange:
+            return Unusable(f"categories such as {strange[0]!r}", len(codes))
+        return Categories(np.asarray(codes, dtype=np.int64), known)
     a = raw_array(values, what)
     if a.ndim != 1:
         raise InvalidInput(

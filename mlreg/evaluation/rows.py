@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.data.arrays import as_matrix, as_vector
-from mlreg.data.columns import Categories, Column, Unusable, as_number
+from mlreg.data.columns import as_number
 from mlreg.data.design import responses
 from mlreg.data.formula import FormulaDesign
 from mlreg.data.front import source_of
@@ -189,15 +189,7 @@ def take(values: Any, rows: Index) -> Any:
     """Some rows of what `held` returned."""
     if not isinstance(values, Table):
         return None if values is None else values[rows]
-    return Table({name: _pick(c, rows) for name, c in values.columns.items()}, len(rows))
-
-
-def _pick(column: Column, rows: Index) -> Column:
-    if isinstance(column, Unusable):
-        return Unusable(column.kind, len(rows))
-    if isinstance(column, Categories):
-        return Categories(column.codes[rows], column.levels)
-    return column[rows]
+    return values.take(rows)
 
 
 def weights_of(weights: Any, kind: str, data: Any, n: int) -> F64 | None:

@@ -258,7 +258,7 @@ def _label(i: int, fit: "Fit") -> str:
     by = [name for name in fit.scale_names if name != "Intercept"]
     scale = f", scale by {', '.join(by)}" if by else ""
     what = label(fit.design.transform, fit.design.response)
-    return f"{i}: {what}, {fit.noise!r}, {fit.rank} columns{scale}"
+    return f"{i}: {what}, {fit.noise}, {fit.rank} columns{scale}"
 
 
 def _of_fit(fit: "Fit") -> Scores:

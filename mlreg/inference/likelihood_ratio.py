@@ -132,7 +132,7 @@ def _tail(df: int, statistic: float) -> float:
 
 
 def _words(fit: "Fit") -> str:
-    noise = repr(fit.noise) + (" (df estimated)" if fit.n_shape else "")
+    noise = str(fit.noise) + (" (df estimated)" if fit.n_shape else "")
     more = f", sigma of {', '.join(fit.scale_names)}" if fit.scale_names else ""
     return f"{noise}, {fit.rank} coefficients{more}"
 

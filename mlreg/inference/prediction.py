@@ -1,12 +1,13 @@
 """Predictions and their intervals."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from mlreg.frames import alongside, data_frame
 from mlreg.inference.combination import lengths, whitened
 from mlreg.inference.convolution import convolved_quantile
 from mlreg.likelihood.noise import Noise
@@ -37,6 +38,30 @@ class Prediction:
     lower: F64
     upper: F64
     kind: Literal["exact", "asymptotic"]
+
+    def to_frame(self, like: Any = None) -> Any:
+        """Columns ``mean``, ``lower`` and ``upper``, a row for each new row.
+
+        Parameters
+        ----------
+        like : table or array, optional
+            The new rows that were given to `Fit.predict`.
+
+        Returns
+        -------
+        DataFrame of pandas or polars, pyarrow Table, or dict of arrays
+            In the kind of ``like`` and with its index; a dict for arrays, lists and dicts. Without
+            ``like`` a DataFrame of pandas, numbered.
+
+        Raises
+        ------
+        InvalidInput
+            ``like`` has other rows than were predicted.
+        """
+        columns = {"mean": self.mean, "lower": self.lower, "upper": self.upper}
+        if like is None:
+            return data_frame(columns, range(len(self.mean)), "row")
+        return alongside(like, columns)
 
 
 def new_observation(noise: Noise, level: float, error: F64, sigma: F64) -> F64:

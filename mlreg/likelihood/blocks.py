@@ -369,6 +369,7 @@ class ArraySource:
         self._rows = None if rows is None else np.asarray(rows, dtype=np.intp)
         self._origin = None if origin is None else np.asarray(origin, dtype=np.intp)
         self.n_given = n if n_given is None else n_given
+        self.given: Any = None  # (X, y), or (table, None): set by who made the rows of them
         self._check_weights()
         self.transform = as_transform(transform)
         if self.transform is not None:

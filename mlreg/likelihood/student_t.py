@@ -80,6 +80,10 @@ class StudentT:
             return f"StudentT(df={self.df})"
         return "StudentT()" if self.at_least == 1 else f"StudentT(at_least={self.at_least})"
 
+    def __str__(self) -> str:
+        """For reading: an estimated df in six digits."""
+        return repr(self) if self.df is None else f"StudentT(df={self.df:.6g})"
+
     @property
     def _nu(self) -> float:
         if self.df is None:

@@ -249,6 +249,6 @@ def _labels(fits: Sequence[Fit]) -> list[str]:
 
 
 def _assumed(fit: Fit) -> str:
-    noise: Any = "least squares" if fit.exact else repr(fit.noise)
+    noise: Any = "least squares" if fit.exact else str(fit.noise)
     kind = "" if fit.robust is None else f", {fit.robust.kind}"
     return f"{noise}{kind}{'' if fit.prior is None else ', with a prior'}"

@@ -11,6 +11,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
+import mlreg as ml
 from mlreg import datasets
 from mlreg.data.columns import Categories, Unusable
 from mlreg.data.table import Table, as_table
@@ -223,3 +224,19 @@ def test_files_refused(tmp_path):
         (tmp_path / name).write_text("this is something else altogether")
         with pytest.raises(InvalidInput, match=f"{name}' cannot be read"):
             as_table(tmp_path / name)
+
+
+LEVELS = {
+    "tuples": [(1, 2), (3, 4), (1, 2), (3, 4)],
+    "mixed": pd.Index(["a", (1, 2), "a", (1, 2)], dtype=object),
+    "intervals": pd.cut([1, 2, 3, 4], 2),
+}
+
+
+@pytest.mark.parametrize("holder", [dict, pd.DataFrame])
+@pytest.mark.parametrize("formula", ["y ~ g", "y ~ C(g)"])
+@pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
+def test_categories_that_are_neither_text_nor_numbers(levels, formula, holder):
+    data = holder({"y": [1.0, 2, 3, 5], "g": pd.Categorical(levels)})
+    with pytest.raises(InvalidType, match=r"'g' holds categories .* to text by \.astype"):
+        ml.fit(formula, data)

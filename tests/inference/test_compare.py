@@ -238,3 +238,15 @@ def test_a_scale_without_a_maximum_is_compared_without_a_crash():
     comparison = ml.compare(ml.fit(X, Y), unbounded)
     assert comparison.status == ("converged", "unbounded")
     assert np.isnan(comparison.mean_log_likelihood).tolist() == [False, True]
+
+
+def test_an_estimated_df_is_short_where_it_is_printed():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=200)
+    y = x + rng.standard_t(3, size=200)
+    t, normal = ml.fit(x, y, noise=ml.StudentT()), ml.fit(x, y)
+    short = f"StudentT(df={t.noise.df:.6g})"
+    assert len(repr(t.noise)) > len(short)
+    for text in (str(ml.compare(t, normal)), t.summary(), repr(t)):
+        assert short in text
+        assert repr(t.noise) not in text
