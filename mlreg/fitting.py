@@ -247,7 +247,9 @@ def fit(
         constant=likelihood.constant,
         optimizer=repr(optimizer),
         reads=likelihood.reads,
-        n_missing=getattr(source, "left_out", 0),
+        n_missing=X.n_missing
+        if isinstance(X, SufficientStatistics)
+        else getattr(source, "left_out", 0),
     )
     _warn(result, report, optimizer)
     return result

@@ -295,7 +295,6 @@ class _NoRows:
     def __init__(self, names: tuple[str, ...], n_rows: int, of: SufficientStatistics) -> None:
         self.names, self.response, self.transform = names, of.response, of.transform
         self.n_rows: int | None = n_rows
-        self.left_out = of.n_missing
 
     def blocks(
         self, size: int | None = None, rng: np.random.Generator | None = None

@@ -82,7 +82,7 @@ class StudentT:
 
     def __str__(self) -> str:
         """For reading: an estimated df in six digits."""
-        return repr(self) if self.df is None else f"StudentT(df={self.df:.6g})"
+        return repr(self if self.df is None else StudentT(float(f"{self.df:.6g}")))
 
     @property
     def _nu(self) -> float:
