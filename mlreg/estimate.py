@@ -315,12 +315,18 @@ class Fit:
 
     @property
     def f_test(self) -> FTest:
-        """Test that all coefficients but the constant are zero, Eq. (12.2)."""
+        """Test that all coefficients but the constant are zero, Eq. (12.2).
+
+        NaN with fewer clusters than coefficients, which cannot tell them together.
+        """
         self._gaussian("f_test")
         df_model = self.rank - (self.constant is not None)
         if self.robust is not None:
             free = [j for j in range(self.rank) if j != self.constant]
-            K = joint_root(*combined(self, np.eye(self.rank)[free]))
+            try:
+                K = joint_root(*combined(self, np.eye(self.rank)[free]))
+            except InvalidInput:  # fewer clusters than slopes: they cannot be tested together
+                K = np.full((len(free),) * 2, np.nan)
             return wald(self._beta[free], K, self.df_quantiles)
         if self.status.code == "perfect-fit":
             return f_test(1.0, 0.0, df_model, self.df_resid)

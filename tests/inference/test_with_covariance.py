@@ -285,3 +285,16 @@ def test_float32_is_read_as_it_is():
     for kind, (options, _) in CASES.items():
         ours = ml.fit(single, Y).covariance(kind, **options)
         assert np.array_equal(ours, ml.fit(single.astype(float), Y).covariance(kind, **options))
+
+
+def test_fewer_clusters_than_slopes_leave_out_the_test_of_all_and_nothing_else():
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((60, 5))
+    fit = ml.fit(X, X.sum(axis=1) + rng.standard_normal(60))
+    few = fit.with_covariance("cluster", groups=np.arange(60) % 3)
+    assert np.isnan(few.f_test.statistic)
+    assert np.isfinite(few.std_errors).all()
+    assert "clustered, by 3 groups" in few.summary()
+    assert "F: " not in few.summary()
+    with pytest.raises(ml.InvalidInput, match="fewer clusters"):
+        few.test("x1 = x2 = x3 = 0")
