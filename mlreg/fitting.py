@@ -450,6 +450,8 @@ def certify(
 
 
 def _coefficients(params: Any, names: tuple[str, ...], intercept: Any) -> F64:
+    if isinstance(params, Fit):
+        raise InvalidInput("params is a fit: give its fit.params; its own is fit.certificate")
     labels: Any = getattr(params, "index", None)
     if hasattr(labels, "equals") and all(isinstance(label, str) for label in labels):
         params = dict(zip(labels, params.to_numpy().tolist(), strict=True))  # a pandas Series

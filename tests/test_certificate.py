@@ -308,3 +308,10 @@ def test_an_infinite_distance_still_names_its_columns(textbook):
     assert found.names == ("Intercept", "x1", "x2")
     assert found.exact
     assert "worst coefficient: Intercept, inf" in str(found)
+
+
+def test_a_fit_for_its_params_is_said_to_be_one():
+    data = ml.datasets.norris()
+    fit = ml.fit(data.X, data.y)
+    with pytest.raises(ml.InvalidInput, match=r"give its fit\.params"):
+        ml.certify(fit, data.X, data.y)
