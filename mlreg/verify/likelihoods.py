@@ -1,7 +1,7 @@
 """What anybody's negative log-likelihood of a linear model promises."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb, exp, log
 from typing import Any, Literal, get_args
 
@@ -203,25 +203,26 @@ def _needs(*names: str) -> Callable[[Likelihood], str]:
     return why_not
 
 
-def _ridders(f: Callable[[float], F64]) -> tuple[F64, F64]:
-    """f′(0) by central differences, extrapolated (Ridders), and an estimate of its error."""
-    step, shrink, columns = 0.25, 1.4, 12
-    best: Any = None
-    error: Any = None
-    table: list[Any] = []
-    for i in range(columns):
-        h = step / shrink**i
-        row = [(np.asarray(f(h)) - np.asarray(f(-h))) / (2 * h)]
-        for j in range(i):
-            factor = shrink ** (2 * (j + 1))
-            row.append((factor * row[j] - table[j]) / (factor - 1))
-            off = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - table[j]))
-            if best is None:
-                best, error = row[-1], off
-            better = off <= error
-            best, error = np.where(better, row[-1], best), np.where(better, off, error)
-        table = row
-    return np.asarray(best), np.asarray(error)
+def _derivative(f: Callable[[float], F64]) -> tuple[F64, F64]:
+    """f′(0) by central differences, extrapolated (Richardson), and an estimate of its error.
+
+    Where f is smooth, the gap between differences ahead and behind halves with the step, and what
+    central differences change by quarters. What is left over is a kink of f or f′ within the steps.
+    """
+    steps = [2.0**-k for k in range(10, 15)]
+    middle = np.asarray(f(0.0))
+    ends = [(np.asarray(f(h)), np.asarray(f(-h))) for h in steps]
+    gaps = [(a - 2 * middle + b) / h for (a, b), h in zip(ends, steps, strict=True)]
+    kink = np.max([np.abs(2 * finer - gap) for gap, finer in pairwise(gaps)], axis=0)
+    row = [(a - b) / (2 * h) for (a, b), h in zip(ends, steps, strict=True)]
+    changes = [finer - wide for wide, finer in pairwise(row)]
+    bend = np.max([np.abs(4 * finer - change) for change, finer in pairwise(changes)], axis=0)
+    best, error = row[-1], np.abs(row[-1] - row[-2])
+    for k in range(1, len(steps)):
+        row = [(4**k * finer - wide) / (4**k - 1) for wide, finer in pairwise(row)]
+        off = np.abs(row[-1] - best)
+        best, error = np.where(off < error, row[-1], best), np.minimum(off, error)
+    return np.asarray(best), np.asarray(error + kink + bend)
 
 
 @promise(
@@ -269,7 +270,9 @@ def _against(subject: Likelihood, point: Point, f: Callable[..., Any], got: F64)
         steps[-1] = theta[-1]  # a scale stays positive
     each = []
     for j, step in enumerate(np.diag(steps)):
-        derivative, error = _ridders(lambda h, step=step: np.asarray(f(theta + h * step, X, y)))  # type: ignore[misc]
+        derivative, error = _derivative(
+            lambda h, step=step: np.asarray(f(theta + h * step, X, y))  # type: ignore[misc]
+        )
         slack = 20 * error / steps[j] + 1e5 * U * _sizes(subject, point)
         each.append(ratio_of(derivative / steps[j] - got[j], slack))
     return np.array(each)

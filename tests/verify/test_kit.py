@@ -13,6 +13,7 @@ import mlreg as ml
 from mlreg import verify
 from mlreg.likelihood import gaussian
 from mlreg.verify import exact, scatter, stochastic
+from mlreg.verify.likelihoods import _derivative
 from mlreg.verify.recognise import CHECKS, kind_of
 
 # What it catches
@@ -401,3 +402,17 @@ def test_assertions_raise_where_they_must():
     ):
         with pytest.raises(ml.InvalidInput):
             call()
+
+
+@pytest.mark.parametrize("far", [3e-3, 9e-4, 3e-4, 1e-4, 1e-5, 0.0])
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_kink_near_the_point_is_no_fault_of_the_derivative(far, power):
+    """Differences over a kink are wrong, and their error says so."""
+    got, error = _derivative(lambda h: np.array([max(h - far, 0.0) ** power]))
+    assert abs(got[0]) <= 20 * error[0]
+
+
+def test_derivatives_of_smooth_functions_are_known_to_ten_digits():
+    got, error = _derivative(lambda h: np.array([np.sin(1 + 3 * h), np.exp(h)]))
+    assert np.abs(got - [3 * np.cos(1), 1]).max() <= 1e-10  # rounding of 1/step: 2e-12
+    assert error.max() <= 1e-7
