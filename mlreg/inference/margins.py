@@ -14,19 +14,14 @@ from mlreg.inference.predict import check_dependence
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["margins"]
+__all__ = ["by_name", "margins"]
 
 
 def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contrasts:
     """`Fit.margins`."""
     if not isinstance(at, Mapping) or not at:
         raise InvalidInput("at names columns and their values, such as {'x1': [0, 1]}")
-    if is_tabular(data):
-        table = as_table(data)
-    else:
-        X = fit.design.matrix(data)
-        slopes = [j for j, name in enumerate(fit.names) if name != "Intercept"]
-        table = Table({fit.names[j]: X[:, j] for j in slopes}, len(X))
+    table = by_name(fit, data)
     if not table.n_rows:
         raise InvalidInput("an average over no rows: the data is empty")
     used = [name for name in getattr(fit.design, "columns", fit.names) if name != "Intercept"]
@@ -48,6 +43,15 @@ def margins(fit: "Fit", data: Any, at: Mapping[str, Any], level: float) -> Contr
         names.append(", ".join(f"{n} = {v}" for n, v in zip(grid, chosen, strict=True)))
     found = contrasts(fit, np.array(rows), level, False)
     return Contrasts(**{**vars(found), "names": tuple(names)})
+
+
+def by_name(fit: "Fit", data: Any) -> Table:
+    """A table as it is; the columns of an array by the names that they have in the fit."""
+    if is_tabular(data):
+        return as_table(data)
+    X = fit.design.matrix(data)
+    slopes = [j for j, name in enumerate(fit.names) if name != "Intercept"]
+    return Table({fit.names[j]: X[:, j] for j in slopes}, len(X))
 
 
 def _values(name: str, values: Any) -> list[Any]:

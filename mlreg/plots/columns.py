@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from mlreg.data.columns import Categories, as_number, is_text
 from mlreg.data.design import responses
 from mlreg.data.formula import FormulaDesign
-from mlreg.data.table import Table, as_table, is_tabular, read_column, suggest
+from mlreg.data.table import Table, is_tabular, read_column, suggest
 from mlreg.errors import InvalidInput
 from mlreg.estimate import Fit
 from mlreg.inference.influence import influence_blocks
 from mlreg.inference.intervals import t_quantile
+from mlreg.inference.margins import by_name
 from mlreg.likelihood.transform import label
 from mlreg.plots.estimates import interval_of
 from mlreg.plots.fit_rows import require_fit
@@ -191,12 +192,7 @@ def prediction_band(
 def _table(fit: Fit, data: Any) -> tuple[Table, F64 | None]:
     """The data by their names, and the response if it is there, before any transform."""
     X = data[0] if isinstance(data, tuple) and len(data) == 2 else data
-    if is_tabular(X):
-        table = as_table(X)
-    else:
-        rows = fit.design.matrix(X)
-        slopes = [j for j, name in enumerate(fit.names) if name != "Intercept"]
-        table = Table({fit.names[j]: rows[:, j] for j in slopes}, len(rows))
+    table = by_name(fit, X)
     if not table.n_rows:
         raise InvalidInput("there is nothing to draw along: the data is empty")
     if X is data and is_tabular(data):
