@@ -18,10 +18,10 @@ from mlreg.certificate import LeastSquares
 from mlreg.data.streamed import StreamedSource
 from mlreg.errors import InvalidInput, NumericalWarning
 from mlreg.inference.labels import Labels, labels_of
-from mlreg.likelihood.blocks import ArraySource, to_numpy
+from mlreg.inference.rows import scaled_rows
+from mlreg.likelihood.blocks import ArraySource
 from mlreg.likelihood.linear import LinearLikelihood
-from mlreg.linalg.products import square, times, whiten
-from mlreg.linalg.triangle import scale_columns
+from mlreg.linalg.products import square, whiten
 
 __all__ = [
     "Clusters",
@@ -238,29 +238,21 @@ def robust(
         raise InvalidInput("the data fit perfectly: residuals that are rounding have no covariance")
     labels = labels_of(likelihood.source, groups) if kind == "cluster" else None
     meat = meat_of(kind, p, n, labels, lags)
-    exponent, at = ls.triangle.exponent, 0
-    for block in likelihood.blocks():
-        k = None if block.frequency is None else to_numpy(block.frequency)
-        if k is not None:
+    for rows in scaled_rows(likelihood.blocks(), ls.triangle.exponent, ls.beta):
+        if rows.k is not None:
             refuse_frequencies(meat)
-        root = None if block.precision is None else np.sqrt(to_numpy(block.precision))
-        A = scale_columns(to_numpy(block.X), -exponent[:-1])
-        b = scale_columns(to_numpy(block.y), -exponent[-1])
-        if root is not None:
-            A, b = A * root[:, None], b * root
-        r, W = b - times(A, ls.beta), whiten(R, A)
+        r, W = rows.e, whiten(R, rows.A)
         if kind in ("HC2", "HC3"):
             rest = 1 - np.einsum("ij,ij->i", W, W)
             if (rest <= FREE).any():
-                row = _row(likelihood, at + int((rest <= FREE).argmax()))
+                row = _row(likelihood, rows.first + int((rest <= FREE).argmax()))
                 raise InvalidInput(
                     f"{row} has leverage 1: its residual is zero whatever its response, and "
                     f"{kind} divides by what is left. Use HC1, or leave out the row and the column "
                     "that only it determines"
                 )
             r = r / (np.sqrt(rest) if kind == "HC2" else rest)
-        meat.add(W * r[:, None], k)
-        at += len(r)
+        meat.add(W * r[:, None], rows.k)
     total = meat.total()
     if kind == "HC1":
         total = total * (n / (n - p))

@@ -1,13 +1,13 @@
 """The rows of a fit as its diagnostics need them: weighted, scaled, with their residuals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlreg.errors import DataNeeded
-from mlreg.likelihood.blocks import to_numpy
+from mlreg.likelihood.blocks import Block, to_numpy
 from mlreg.likelihood.linear import LinearLikelihood
 from mlreg.likelihood.wrapped import SelectedSource
 from mlreg.linalg.products import times
@@ -16,7 +16,7 @@ from mlreg.linalg.triangle import scale_columns
 if TYPE_CHECKING:  # a fit comes after inference, not the other way round
     from mlreg.estimate import Fit
 
-__all__ = ["FittedRows", "fitted_rows"]
+__all__ = ["FittedRows", "fitted_rows", "scaled_rows"]
 
 F64 = NDArray[np.float64]
 
@@ -66,8 +66,31 @@ def fitted_rows(fit: "Fit") -> Iterator[FittedRows]:
         )
     else:
         beta, low = ls.beta, None if ls.refined is None else ls.refined.low
+    yield from scaled_rows(checked.blocks(), exponent, beta, low, fit.scale_params)
+
+
+def scaled_rows(
+    blocks: Iterable[Block],
+    exponent: NDArray[np.int64],
+    beta: F64,
+    low: F64 | None = None,
+    gamma: F64 | None = None,
+) -> Iterator[FittedRows]:
+    """Blocks of rows beside their residuals, in the scaled units of a triangle.
+
+    Parameters
+    ----------
+    blocks : iterable of Block
+        Of the columns that were kept.
+    exponent : ndarray of int, shape (p + 1,)
+        Binary exponents that the triangle has taken out of the columns and the response.
+    beta, low : ndarray, shape (p,)
+        Coefficients, scaled, and what is left of them below the last digit.
+    gamma : ndarray, shape (q,)
+        Coefficients of the scale, of blocks that have a design of it.
+    """
     first = 0
-    for block in checked.blocks():
+    for block in blocks:
         X, y = to_numpy(block.X), to_numpy(block.y)
         root_w = None
         if block.precision is not None:
@@ -78,6 +101,7 @@ def fitted_rows(fit: "Fit") -> Iterator[FittedRows]:
         if low is not None:
             e -= times(A, low)
         k = None if block.frequency is None else to_numpy(block.frequency)
-        log_sigma = None if block.Z is None else to_numpy(block.Z) @ fit.scale_params
+        scaled = block.Z is not None and gamma is not None
+        log_sigma = to_numpy(block.Z) @ gamma if scaled else None
         yield FittedRows(A, e, root_w, k, log_sigma, first)
         first += len(e)
