@@ -32,6 +32,14 @@ class Rational:
     rss: Fraction
     inverse: tuple[tuple[Fraction, ...], ...]
 
+    def squared_distance(self, params: Sequence[float], X: Any) -> Fraction:
+        """‖X(params − β̂)‖², exactly."""
+        off = [Fraction(b) - e for b, e in zip(params, self.params, strict=True)]
+        total = Fraction(0)
+        for row in np.asarray(X).tolist():
+            total += sum((Fraction(a) * d for a, d in zip(row, off, strict=True)), Fraction(0)) ** 2
+        return total
+
 
 def least_squares(X: Any, y: Any, weights: Any = None) -> Rational:
     """Solve XᵀWXβ = XᵀWy exactly.

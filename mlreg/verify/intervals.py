@@ -13,7 +13,7 @@ from mlreg.errors import InvalidInput
 from mlreg.verify.kit import Promise, called, promise, run
 from mlreg.verify.registry import ratio_of
 from mlreg.verify.report import Report
-from mlreg.verify.stochastic import coverage_band
+from mlreg.verify.stochastic import coverage_band, distance, dkw
 
 __all__ = ["INTERVALS", "Intervals", "check_intervals"]
 
@@ -158,11 +158,5 @@ def centres_follow_students_t(subject: Intervals, seed: int) -> Any:
     limits = subject.limits
     t = limits.mean(axis=2) / (np.diff(limits, axis=2)[..., 0] / 2)
     t = t * stats.t(df).isf((1 - subject.level) / 2)
-    n = len(t)
-    allowed = np.sqrt(np.log(2 * t.shape[1] / FALSE_ALARM) / (2 * n))
-    steps = np.arange(n + 1) / n
-    far = []
-    for column in t.T:
-        p = stats.t(df).cdf(np.sort(column))
-        far.append(max((p - steps[:-1]).max(), (steps[1:] - p).max()))
-    return ratio_of(far, allowed)
+    far = [distance(column, stats.t(df).cdf) for column in t.T]
+    return ratio_of(far, dkw(len(t), FALSE_ALARM / t.shape[1]))

@@ -44,6 +44,7 @@ from mlreg.verify.noise_laws import (
     symmetric_noise_is_even,
 )
 from mlreg.verify.registry import LAWS, Law, LawViolation, U, law, ratio_of
+from mlreg.verify.stochastic import distance, dkw
 
 __all__ = [
     "LAWS",
@@ -257,19 +258,10 @@ def certificate_is_true_distance(
     Within 1 %, and twice the sum of the rounding that the certificate owns up to.
     """
     delta = [Fraction(b) - e for b, e in zip(params.tolist(), exact.params, strict=True)]
-    true = _root(_squared_distance(params, X, exact) / (exact.rss / df_resid))
+    true = _root(exact.squared_distance(params.tolist(), X) / (exact.rss / df_resid))
     each = np.append(_in_std_errors(delta, exact, df_resid), true)
     observed = np.append(certificate.per_param, certificate.distance) - each
     return ratio_of(observed, 0.01 * each + 2 * certificate.rounding.sum())
-
-
-def _squared_distance(params: F64, X: F64, exact: Rational) -> Fraction:
-    """‖X(params − β̂)‖², exactly."""
-    delta = [Fraction(b) - e for b, e in zip(params.tolist(), exact.params, strict=True)]
-    total = Fraction(0)
-    for row in X.tolist():
-        total += sum((Fraction(a) * d for a, d in zip(row, delta, strict=True)), Fraction(0)) ** 2
-    return total
 
 
 @law("bounded", "5.4")
@@ -280,7 +272,7 @@ def gap_is_missing_likelihood(
 
     To what an error of 1 % of the distance, and the rounding that the certificate owns up to, make.
     """
-    squared = _squared_distance(params, X, exact) / (exact.rss / df_resid)
+    squared = exact.squared_distance(params.tolist(), X) / (exact.rss / df_resid)
     distance, n = _root(squared), len(X)
     off = 0.01 * distance + 2 * certificate.rounding.sum()
 
@@ -425,8 +417,4 @@ def follows(sample: F64, cdf: Callable[[F64], F64], false_alarm: float = 1e-9) -
     Fails with probability ``false_alarm`` at most where the law holds; sees every
     distribution whose cdf differs somewhere by more than twice the allowed distance.
     """
-    n = len(sample)
-    p = np.asarray(cdf(np.sort(sample)))
-    steps = np.arange(n + 1) / n
-    observed = max((p - steps[:-1]).max(), (steps[1:] - p).max())
-    return ratio_of(observed, np.sqrt(np.log(2 / false_alarm) / (2 * n)))
+    return ratio_of(distance(sample, cdf), dkw(len(sample), false_alarm))

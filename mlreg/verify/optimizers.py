@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import log, sqrt
 from typing import Any, NamedTuple
 
@@ -72,10 +71,7 @@ class Task(NamedTuple):
         """‖X(β − β̂)‖/s, in rational arithmetic up to the root; infinite where θ is not finite."""
         if not np.isfinite(theta[:-1]).all():
             return float("inf")
-        off = [Fraction(b) - e for b, e in zip(theta[:-1].tolist(), self.exact.params, strict=True)]
-        total = Fraction(0)
-        for row in self.X.tolist():
-            total += sum((Fraction(a) * d for a, d in zip(row, off, strict=True)), Fraction(0)) ** 2
+        total = self.exact.squared_distance(theta[:-1].tolist(), self.X)
         n, p = self.X.shape
         return sqrt(float(total * (n - p) / self.exact.rss))
 

@@ -24,6 +24,8 @@ __all__ = [
     "coverage_trials",
     "detectable_coverage",
     "detectable_distance",
+    "distance",
+    "dkw",
 ]
 
 F64 = NDArray[np.float64]
@@ -106,6 +108,18 @@ def _noticed(trials: int, level: float, other: float, false_alarm: float, power:
     return other <= below if other < level else other >= above
 
 
+def distance(sample: F64, cdf: Callable[[F64], F64]) -> float:
+    """Largest distance of the distribution function of a sample, shape (n,), from a ``cdf``."""
+    p = np.asarray(cdf(np.sort(sample)))
+    steps = np.arange(len(sample) + 1) / len(sample)
+    return float(max((p - steps[:-1]).max(), (steps[1:] - p).max()))
+
+
+def dkw(n: int, false_alarm: float) -> float:
+    """Dvoretzky, Kiefer, Wolfowitz and Massart's: that distance is larger so seldom at most."""
+    return math.sqrt(math.log(2 / false_alarm) / (2 * n))
+
+
 def assert_distribution(
     sample: Any, cdf: Callable[[F64], F64], false_alarm: float = FALSE_ALARM
 ) -> None:
@@ -120,13 +134,11 @@ def assert_distribution(
     false_alarm : float
         Probability of raising, at most, where it does.
     """
-    x = np.sort(np.asarray(sample, dtype=np.float64))
+    x = np.asarray(sample, dtype=np.float64)
     n = len(x)
     if not n or np.isnan(x).any():
         raise InvalidInput("a sample has one number or more, none of them NaN")
-    p, steps = np.asarray(cdf(x)), np.arange(n + 1) / n
-    far = float(max((p - steps[:-1]).max(), (steps[1:] - p).max()))
-    allowed = math.sqrt(math.log(2 / _probability("false_alarm", false_alarm)) / (2 * n))
+    far, allowed = distance(x, cdf), dkw(n, _probability("false_alarm", false_alarm))
     if not far <= allowed:
         raise AssertionError(
             f"the distribution of {n} draws is {far:.4g} from the one that it should have, where "
@@ -139,9 +151,7 @@ def detectable_distance(n: int, false_alarm: float = FALSE_ALARM, power: float =
 
     By the same inequality: the sample is within its own band with probability `power`.
     """
-    return math.sqrt(math.log(2 / false_alarm) / (2 * n)) + math.sqrt(
-        math.log(2 / (1 - power)) / (2 * n)
-    )
+    return dkw(n, false_alarm) + dkw(n, 1 - power)
 
 
 def assert_mean(sample: Any, mean: float, std: float, false_alarm: float = FALSE_ALARM) -> None:
